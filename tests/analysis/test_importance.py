@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evomerge.analysis.importance import importance
-from evomerge.analysis.importance.kernel_ridge import Fit, Smoothness, chosen
+from evomerge.analysis.importance import importance, importances
+from evomerge.analysis.importance.kernel_ridge import Fit, Grid, Smoothness
 from evomerge.analysis.importance.permuted import LEAST_POINTS
 
 GROUPS = {"peak": (0,), "line": (1,), "idle": (2, 3)}
@@ -61,6 +61,14 @@ def test_noise_is_said_to_explain_nothing() -> None:
         assert not found.told
 
 
+def test_several_scores_are_taken_apart_as_each_alone() -> None:
+    X, y, batches = drawn()
+    scores = {"peaked": y, "still": np.zeros(100), "squared": X[:, 1] ** 2}
+    found = importances(X, scores, GROUPS, batches)
+    assert found == {name: importance(X, values, GROUPS, batches) for name, values in scores.items()}
+    assert [name for name, known in found.items() if known is None] == ["still"]
+
+
 def test_what_cannot_be_looked_at() -> None:
     X, y, batches = drawn()
     few = LEAST_POINTS - 1
@@ -96,4 +104,4 @@ def test_the_fit_is_the_textbooks_and_its_settings_are_those_of_points_left_out(
         return total
 
     grid = [Smoothness(s, 10.0**p) for s in (0.5, 1.0, 2.0, 4.0) for p in (-2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1)]
-    assert chosen(X, y) == min(grid, key=left_out)
+    assert Grid(X).chosen(y) == min(grid, key=left_out)

@@ -26,25 +26,33 @@ class Smoothness:
     penalty: float
 
 
-def chosen(inputs: Array, outputs: Array) -> Smoothness:
-    """The settings with the least squared error of each point by a fit to all others, of a small grid.
+class Grid:
+    """Fits with every setting of a small grid to the same points, whatever their outputs are.
 
     Args:
         inputs: ``(n, features)``, each feature of variance 1.
-        outputs: ``(n,)``.
     """
-    away = _distances(inputs, inputs)
-    moved = outputs - outputs.mean()
-    found: list[tuple[float, Smoothness]] = []
-    for scale in _SCALES:
-        values, vectors = np.linalg.eigh(np.exp(-0.5 * away / scale**2))
-        turned, squares = vectors.T @ moved, vectors**2
-        for penalty in _PENALTIES:
-            weights = 1.0 / (np.maximum(values, 0.0) + penalty)
-            # The error of a point left out is its weight over the inverse's diagonal (Allen 1974, PRESS).
-            errors = (vectors @ (weights * turned)) / (squares @ weights)
-            found.append((float(errors @ errors), Smoothness(scale, penalty)))
-    return min(found, key=lambda entry: entry[0])[1]
+
+    def __init__(self, inputs: Array) -> None:
+        away = _distances(inputs, inputs)
+        self._kernels = [(scale, *np.linalg.eigh(np.exp(-0.5 * away / scale**2))) for scale in _SCALES]
+
+    def chosen(self, outputs: Array) -> Smoothness:
+        """The settings with the least squared error of each point by a fit to all others.
+
+        Args:
+            outputs: ``(n,)``.
+        """
+        moved = outputs - outputs.mean()
+        found: list[tuple[float, Smoothness]] = []
+        for scale, values, vectors in self._kernels:
+            turned, squares = vectors.T @ moved, vectors**2
+            for penalty in _PENALTIES:
+                weights = 1.0 / (np.maximum(values, 0.0) + penalty)
+                # The error of a point left out is its weight over the inverse's diagonal (Allen 1974, PRESS).
+                errors = (vectors @ (weights * turned)) / (squares @ weights)
+                found.append((float(errors @ errors), Smoothness(scale, penalty)))
+        return min(found, key=lambda entry: entry[0])[1]
 
 
 class Fit:

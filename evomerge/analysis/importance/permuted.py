@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evomerge.analysis.importance.kernel_ridge import Fit, Smoothness, chosen
+from evomerge.analysis.importance.kernel_ridge import Fit, Grid
 from evomerge.analysis.intervals import Interval, interval
 
-__all__ = ["LEAST_EXPLAINED", "LEAST_POINTS", "Importance", "Share", "importance"]
+__all__ = ["LEAST_EXPLAINED", "LEAST_POINTS", "Importance", "Share", "importance", "importances"]
 
 LEAST_POINTS = 30  # below which nothing is fitted
 LEAST_EXPLAINED = 0.2  # of the variance of held-out points, below which a model says nothing about its inputs
@@ -75,29 +75,69 @@ def importance(
     Returns:
         The importance; None where there are too few points, or no input or score varies.
     """
-    table, y, labels = _thinned(np.asarray(inputs, np.float64), np.asarray(scores, np.float64), batches)
-    if len(y) < LEAST_POINTS or y.min() == y.max():
-        return None
+    return importances(inputs, {"": scores}, groups, batches)[""]
+
+
+def importances(
+    inputs: ArrayLike, scores: Mapping[str, ArrayLike], groups: Mapping[str, Sequence[int]], batches: Sequence[int]
+) -> dict[str, Importance | None]:
+    """Takes apart what several scores of the same points hang on; most of the work is done once for all of them.
+
+    Args:
+        inputs: See `importance`, as the others.
+        scores: Name to one score per point.
+        groups: Name to columns of ``inputs``.
+        batches: The batch of each point.
+
+    Returns:
+        Name to the score's importance.
+    """
+    rows, labels = _thinned(len(np.asarray(inputs)), batches)
+    table = np.asarray(inputs, np.float64)[rows]
+    found: dict[str, Importance | None] = dict.fromkeys(scores)
+    outputs = {name: np.asarray(values, np.float64)[rows] for name, values in scores.items()}
+    outputs = {name: y for name, y in outputs.items() if len(y) >= LEAST_POINTS and y.min() != y.max()}
+    if not outputs:
+        return found
     spread = np.where(np.ptp(table, axis=0) > 0, table.std(axis=0), 0.0)
     if not spread.any():
-        return None
+        return found
     X = (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     varied = {name: [c for c in columns if spread[c] > 0] for name, columns in groups.items()}
     varied = {name: columns for name, columns in varied.items() if columns}
-    ranks = _ranks(y)
-    held = _Held(X, (ranks - ranks.mean()) / ranks.std(), labels)
-    found = held.interval(held.plain - held.model)
-    explained = replace(found, high=min(found.high, 1.0))
-    shares = {
-        name: Share(
-            held.interval((held.shuffled(columns) - held.model) / 2.0),
-            held.interval(held.without(columns) - held.model),
-            _correlation(_ranks(X[:, columns].mean(axis=1).round(12)), ranks),
-        )
-        for name, columns in varied.items()
-    }
-    told = bool(explained.mean >= LEAST_EXPLAINED and explained.low > 0.0)
-    return Importance(len(y), explained, told, shares)
+    ranks = {name: _ranks(y) for name, y in outputs.items()}
+    points = _Points(X, labels)
+    held = {name: _Held(points, (values - values.mean()) / values.std()) for name, values in ranks.items()}
+    shares: dict[str, dict[str, Share]] = {name: {} for name in held}
+    for group, columns in varied.items():
+        grids, means = points.grids(columns), _ranks(X[:, columns].mean(axis=1).round(12))
+        for name, one in held.items():
+            shares[name][group] = one.share(columns, grids, _correlation(means, ranks[name]))
+    return found | {name: one.importance(shares[name]) for name, one in held.items()}
+
+
+class _Points:
+    """Points in parts, each of which fits to all others predict.
+
+    Attributes:
+        X: ``(n, features)``, of variance 1.
+        labels: The cluster of each point, ``(n,)``.
+        parts: The points of each part, and all others.
+    """
+
+    def __init__(self, X: Array, labels: NDArray[np.int64]) -> None:
+        self.X, self.labels = X, labels
+        every = np.arange(len(X))
+        self.parts = [(out, np.setdiff1d(every, out)) for out in _parts(labels)]
+
+    def without(self, columns: Sequence[int]) -> Array:
+        """The inputs but for some columns."""
+        return self.X[:, np.setdiff1d(np.arange(self.X.shape[1]), columns)]
+
+    def grids(self, columns: Sequence[int]) -> list[Grid]:
+        """For each part the fits to all others without some columns; none where no column is left."""
+        rest = self.without(columns)
+        return [Grid(rest[seen]) for _, seen in self.parts] if rest.shape[1] else []
 
 
 class _Held:
@@ -108,49 +148,54 @@ class _Held:
         model: Of the model, ``(n,)``.
     """
 
-    def __init__(self, X: Array, y: Array, labels: NDArray[np.int64]) -> None:
-        self._X, self._y, self._labels = X, y, labels
-        self._parts = _parts(labels)
-        self._smooth: list[Smoothness] = []
+    def __init__(self, points: _Points, y: Array) -> None:
+        self._points, self._y = points, y
         self._fits: list[Fit] = []
         self.plain, self.model = np.zeros(len(y)), np.zeros(len(y))
-        for out in self._parts:
-            seen = self._others(out)
-            self._smooth.append(chosen(X[seen], y[seen]))
-            self._fits.append(Fit(X[seen], y[seen], self._smooth[-1]))
+        for (out, seen), grid in zip(points.parts, points.grids(()), strict=True):
+            self._fits.append(Fit(points.X[seen], y[seen], grid.chosen(y[seen])))
             self.plain[out] = (y[out] - y[seen].mean()) ** 2
-            self.model[out] = (y[out] - self._fits[-1].predict(X[out])) ** 2
+            self.model[out] = (y[out] - self._fits[-1].predict(points.X[out])) ** 2
 
-    def interval(self, gains: Array) -> Interval:
+    def importance(self, shares: Mapping[str, Share]) -> Importance:
+        """All of it, with the shares of groups."""
+        found = self._interval(self.plain - self.model)
+        explained = replace(found, high=min(found.high, 1.0))
+        told = bool(explained.mean >= LEAST_EXPLAINED and explained.low > 0.0)
+        return Importance(len(self._y), explained, told, shares)
+
+    def share(self, columns: Sequence[int], grids: Sequence[Grid], trend: float) -> Share:
+        """The share of some columns; ``grids`` are of the points without them."""
+        return Share(
+            self._interval((self._shuffled(columns) - self.model) / 2.0),
+            self._interval(self._without(columns, grids) - self.model),
+            trend,
+        )
+
+    def _interval(self, gains: Array) -> Interval:
         """The mean of gains, as a part of the variance; the uncertainty is that over batches."""
-        return interval(gains / self.plain.mean(), False, clusters=self._labels.tolist())
+        return interval(gains / self.plain.mean(), False, clusters=self._points.labels.tolist())
 
-    def shuffled(self, columns: Sequence[int]) -> Array:
+    def _shuffled(self, columns: Sequence[int]) -> Array:
         """Errors with the columns' values of other points, ``(n,)``, on average over permutations."""
         rng = np.random.default_rng(0)  # a fixed one: the same run gives the same page
         total = np.zeros(len(self._y))
         for _ in range(_PERMUTATIONS):
-            moved = self._X.copy()
-            moved[:, columns] = self._X[rng.permutation(len(moved))][:, columns]
-            for out, fit in zip(self._parts, self._fits, strict=True):
+            moved = self._points.X.copy()
+            moved[:, columns] = self._points.X[rng.permutation(len(moved))][:, columns]
+            for (out, _), fit in zip(self._points.parts, self._fits, strict=True):
                 total[out] += (self._y[out] - fit.predict(moved[out])) ** 2
         return total / _PERMUTATIONS
 
-    def without(self, columns: Sequence[int]) -> Array:
+    def _without(self, columns: Sequence[int], grids: Sequence[Grid]) -> Array:
         """Errors of fits without the columns, ``(n,)``."""
-        kept = np.setdiff1d(np.arange(self._X.shape[1]), columns)
-        if not len(kept):
+        if not grids:
             return self.plain
-        found = np.zeros(len(self._y))
-        for out in self._parts:
-            seen = self._others(out)
-            rest = self._X[:, kept]
-            fit = Fit(rest[seen], self._y[seen], chosen(rest[seen], self._y[seen]))
+        rest, found = self._points.without(columns), np.zeros(len(self._y))
+        for (out, seen), grid in zip(self._points.parts, grids, strict=True):
+            fit = Fit(rest[seen], self._y[seen], grid.chosen(self._y[seen]))
             found[out] = (self._y[out] - fit.predict(rest[out])) ** 2
         return found
-
-    def _others(self, out: NDArray[np.intp]) -> NDArray[np.intp]:
-        return np.setdiff1d(np.arange(len(self._y)), out)
 
 
 def _parts(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
@@ -160,13 +205,13 @@ def _parts(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     return [np.flatnonzero(np.isin(labels, order[part::_FOLDS])) for part in range(min(_FOLDS, len(known)))]
 
 
-def _thinned(table: Array, scores: Array, batches: Sequence[int]) -> tuple[Array, Array, NDArray[np.int64]]:
+def _thinned(count: int, batches: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """At most so many points, spread evenly over the search; and the cluster of each."""
     labels = np.asarray(batches, dtype=np.int64)
-    rows = np.unique(np.linspace(0, len(scores) - 1, min(len(scores), _MOST_POINTS)).round().astype(np.intp))
+    rows = np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(np.intp))
     kept = labels[rows] if len(rows) else labels
     alone = len(np.unique(kept)) < _FOLDS
-    return table[rows], scores[rows], np.arange(len(rows)) if alone else kept
+    return rows, np.arange(len(rows)) if alone else kept
 
 
 def _correlation(first: Array, second: Array) -> float:

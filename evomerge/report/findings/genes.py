@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.analysis import Interval
-from evomerge.analysis.importance import Importance, Share, importance
+from evomerge.analysis.importance import Importance, Share, importances
 from evomerge.evaluation import Evaluation
 from evomerge.recipe import Group, Recipe, values_of, without_values
 from evomerge.report.results import Results, model_label
@@ -90,8 +90,8 @@ def genes(results: Results) -> Genes | None:
         groups = {name: columns for name, columns in groups.items() if not name.startswith(DEPTH)}
     batches = [evaluation.batch for evaluation in kept]
     values = -results.minimised(kept)
-    labels = [objective.label for objective in results.objectives]
-    return Genes({label: importance(table, values[:, i], groups, batches) for i, label in enumerate(labels)})
+    scores = {objective.label: values[:, i] for i, objective in enumerate(results.objectives)}
+    return Genes(importances(table, scores, groups, batches))
 
 
 def _table(results: Results, candidates: Sequence[Evaluation]) -> tuple[list[Evaluation], Array, list[Cell]]:
