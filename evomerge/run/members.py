@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evomerge.errors import InputError, suggest
-from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
+from evomerge.evaluation import PYTHON, RECOMMENDED, Constraint, Evaluation, Objective, Response
 from evomerge.report import Member, archives, choice, front_members
 from evomerge.report.findings.preference import FORMS, Written, is_preference, read_preference
 from evomerge.report.results import Results
@@ -21,9 +21,9 @@ def find_member(store: RunStore, wanted: Written) -> str:
 
     Args:
         store: The run.
-        wanted: An id or digest prefix, ``knee``, ``best:TASK``, the elite of a cell, ``cell:3-7``, or a preference:
-            ``weights:0.7,0.3`` or ``reference:0.6,0.5``, numbers in the order of the objectives or each with its name,
-            or a mapping of objectives to weights.
+        wanted: An id or digest prefix, ``knee``, ``best:TASK``, ``recommended``, the elite of a cell, ``cell:3-7``, or
+            a preference: ``weights:0.7,0.3`` or ``reference:0.6,0.5``, numbers in the order of the objectives or each
+            with its name, or a mapping of objectives to weights.
 
     Raises:
         InputError: If there is none, or several.
@@ -39,6 +39,8 @@ def find_member(store: RunStore, wanted: Written) -> str:
         )
     if named == "knee":
         found = [member.digest for member in members if member.knee]
+    elif named == RECOMMENDED:
+        found = sorted({e.digest for e in store.evaluations("search") if e.recommended and e.error is None})
     elif is_preference(wanted):
         found = [member.digest for member in _preferred(store, wanted) if member.knee]
     elif named.startswith("best:"):

@@ -153,3 +153,19 @@ def test_rounds_go_with_an_archive_through_the_verb(tmp_path: Path) -> None:
     before = (folder / "evaluations.jsonl").read_bytes()
     assert main([*words, *own, BOTH, MEASURES, f"run_dir={folder}"]) == 0
     assert (folder / "evaluations.jsonl").read_bytes() == before
+
+
+def test_cycleqds_mean_is_asked_what_elites_are_and_exported(tmp_path: Path) -> None:
+    folder, merged = tmp_path / "run", tmp_path / "merged"
+    words = ["search", "experiment=example", "items_per_task=24", "test_items_per_task=24", "progress=none"]
+    own = ["searcher=cycleqd", "searcher.population=5", "evaluations=10", "cells=6", "seed=1"]
+    assert main([*words, *own, "objectives=[exam_a.acc,exam_b.acc]", f"run_dir={folder}"]) == 0
+    store = RunStore.read(folder)
+    (mean,) = (e for e in store.evaluations("search") if e.recommended)
+    for split in ("selection", "test"):
+        assert store.lookup(mean.digest, split) is not None
+    sources = Recipe.from_json(dict(mean.recipe)).sources
+    assert [isinstance(source, Recipe) for source in sources] == [True, True]
+    assert find_member(store, "recommended") == mean.digest
+    assert main(["export", f"run={folder}", "member=recommended", f"out={merged}"]) == 0
+    assert (merged / "model.safetensors").exists()

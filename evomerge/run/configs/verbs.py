@@ -181,7 +181,7 @@ class ExportConfig:
     member: str | Mapping[str, Any] = field(
         metadata=setting(
             "an id from front.json, knee, best:TASK, weights:0.7,0.3, {t1.acc: 0.7, t2.acc: 0.3}, reference:0.6,0.5, "
-            "or an elite, cell:3-7",
+            "an elite, cell:3-7, or recommended, what the searcher recommends beside its candidates",
             form="text or mapping",
         )
     )

@@ -153,11 +153,12 @@ def misfit(name: str, n_obj: int, n_measures: int | None = 0) -> list[str]:
 
 
 def unsteady(name: str, n_obj: int) -> list[str]:
-    """Why a searcher cannot be asked for one candidate at a time, and which ones can; empty if it can."""
+    """Why a searcher cannot be asked for one candidate at a time, and which ones of its kind can; empty if it can."""
     spec = load(name)
     if spec.partial:
         return []
-    able = [other for other in fitting(n_obj) if load(other).partial]
+    like = [other for other in map(load, names()) if other.fits(n_obj) and other.measures == spec.measures]
+    able = [other.name for other in like if other.partial]
     why = f": {spec.whole}" if spec.whole else ""
     return [f"searcher {name} proposes whole batches and waits for all of their values{why}; use {', '.join(able)}"]
 

@@ -19,7 +19,9 @@ final model            deltas of each archive's best elite, weighted by     the 
                        the softmax of their scores in its objective         mean of whole models: weights that add up
                                                                             to 1 make both the same. It is recommended,
                                                                             so scored on the search items, compared and
-                                                                            confirmed beside the elites
+                                                                            confirmed beside the elites; where one
+                                                                            candidate is the best of all archives, it is
+                                                                            that one
 =====================  ===================================================  =========================================
 
 ``mutation=genes`` is ours, for methods without a base: Gaussian noise on genes instead.
