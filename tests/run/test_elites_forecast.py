@@ -43,6 +43,8 @@ def test_models_of_all_rounds_are_kept_where_there_is_room(assembly: Assembly) -
     beside = kept_elites(limited(assembly, 2 * size, size), {"disk": size, "memory": size})
     assert beside.at("disk") == size
     assert beside.nowhere == pytest.approx((1.0, 1.0)), "what methods prepare comes first"
+    assert plenty.largest == max(tensor.spec.nbytes for tensor in assembly.outputs.merged.values())
+    assert plenty.reading(100) == 2 * (plenty.largest + 100)
     needs, without = requirements(assembly), requirements(limited(assembly, 0, 0))
     assert needs.worker - needs.program == without.worker - without.program + 4 * size
     one = replace(assembly, config=replace(assembly.config, round=replace(assembly.config.round, count=1)))
@@ -55,7 +57,7 @@ def test_seconds_of_making_them_are_those_of_the_search(assembly: Assembly) -> N
     assert found.elites == pytest.approx(2 * (2 * 2 * 2.5 + 1e-3 * 2 * elites.size))
     assert found.search == pytest.approx((plain.search or 0.0) + found.elites)
     # The third round has no candidate; in the second, three waves of two merge two models anew each.
-    fewer = KeptElites((2, 2), 100, {"disk": 0}, (2.0, 2.0))
+    fewer = KeptElites((2, 2), 100, {"disk": 0}, 10, (2.0, 2.0))
     assert fewer.seconds(0.5, 12, 6, 2, 1e-3) == pytest.approx(2 * 2 * 0.5 + 3 * 2 * 0.5)
     assert KeptElites().seconds(0.5, 12, 12, 2, 1e-3) == 0.0
 

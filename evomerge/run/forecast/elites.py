@@ -21,17 +21,27 @@ class KeptElites:
         rounds: Number of elites of each later round.
         size: Bytes of one model.
         kept: Most bytes that are kept at one time: on ``disk``, in each worker's ``memory``.
+        largest: Bytes of the largest tensor.
         nowhere: For each later round how many of its elites find no room, so that each candidate merges them anew.
     """
 
     rounds: tuple[int, ...] = ()
     size: int = 0
     kept: Mapping[str, int] | None = None
+    largest: int = 0
     nowhere: tuple[float, ...] = ()
 
     def at(self, place: str) -> int:
         """Most bytes that are kept at a place."""
         return (self.kept or {}).get(place, 0)
+
+    def reading(self, merging: int) -> int:
+        """Most bytes of one tensor of all elites of a round, as they are merged before their models are kept.
+
+        Args:
+            merging: Bytes that merging takes of the models that the search began with.
+        """
+        return max(self.rounds, default=0) * (self.largest + merging)
 
     def seconds(self, each: float, candidates: int, share: int, capacity: int, per_byte: float) -> float:
         """Wall seconds of making models of elites, and of merging those anew that find no room.
@@ -83,4 +93,4 @@ def kept_elites(assembly: Assembly, prepared: Mapping[str, int]) -> KeptElites:
     size = sum(tensors.values())
     counts = tuple(rounds.wanted(number) for number in range(2, rounds.count + 1))
     nowhere = tuple(placed(count)["nowhere"] / max(size, 1) for count in counts)
-    return KeptElites(counts, size, placed(sum(counts)), nowhere)
+    return KeptElites(counts, size, placed(sum(counts)), max(tensors.values()), nowhere)

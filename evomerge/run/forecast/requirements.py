@@ -28,7 +28,7 @@ class Requirements:
             of elites too.
         program: The program itself.
         live: The live model.
-        working: Merging.
+        working: Merging, of elites that have no model yet too.
         scoring: Scoring.
         mapped: The checkpoints, and the statistics that the method prepares from. Base, experts and their average are
             scored too: whatever the method needs, all checkpoints are mapped.
@@ -83,6 +83,7 @@ def requirements(assembly: Assembly) -> Requirements:
         scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
         scoring += packed_bytes(found.live, dtype, assembly.device) if assembly.suite.generates else 0
     elites = kept_elites(assembly, {str(place): count for place, count in found.prepared.items()})
+    found = replace(found, working=found.working + elites.reading(found.working))
     return Requirements(
         worker=found.worker + scoring + read + elites.at("disk") + elites.at("memory"),
         program=found.program,
