@@ -217,7 +217,7 @@ def _genes(facts: Facts) -> list[str]:
             for _, name, share in found.rows(label)
         ]
         lines += table(["gene", "part of the variance", "own part", "trend"], rows) if rows else []
-    return [*lines, text(found.note), ""]
+    return [*lines, text(found.note), ""] if found.note else lines
 
 
 def _optimism(facts: Facts) -> list[str]:

@@ -73,6 +73,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("Steps after the merge", "; ".join(_step(step) for step in manifest.get("post") or ())),
         ("Recipe", str(config.get("recipe") or "")),
         ("Genome", _genome(genome, config)),
+        ("Rounds", _rounds(manifest)),
         ("Searcher", _named(config.get("searcher"))),
         ("Mode", _MODES.get(str(config.get("mode")), "")),
         ("Objectives", "; ".join(_objective(o) for o in manifest.get("objectives") or ())),
@@ -100,6 +101,19 @@ def _chosen(genome: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
     if not isinstance(settings, Mapping) or not config.get("recipe"):
         return settings
     return {key: value for key, value in settings.items() if key in ("bounds", "searched")}
+
+
+def _rounds(manifest: Mapping[str, Any]) -> str:
+    """The rounds of a search as its identity has them; empty of one."""
+    own = (manifest.get("identity") or {}).get("rounds")
+    if not isinstance(own, Mapping):
+        return ""
+    experts = " and the experts" if own.get("experts") else ""
+    last = "; the last adds low-rank noise to the best merge" if own.get("last") == "noise" else ""
+    return (
+        f"{own.get('count')}, of {own.get('evaluations')} candidates each but the last; later ones merge at most "
+        f"{own.get('elites')} elites{experts}{last}"
+    )
 
 
 def _end(status: Mapping[str, Any]) -> str:

@@ -88,6 +88,9 @@ def test_of_few_candidates_nothing_is_said(run_of: RunOf) -> None:
     assert few is not None
     assert set(few.found.values()) == {None}
     assert "too few candidates" in few.sentence(next(iter(few.found)))
+    assert few.note == "", "there are no numbers to read"
+    for name in ("report.md", "report.html"):
+        assert "A smooth model" not in (run_of("python") / name).read_text(encoding="utf-8")
     nobody = Facts(RunStore.read(run_of("all_failed"))).genes
     assert nobody is None
 

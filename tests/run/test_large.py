@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from evomerge.cli.main import main
 from evomerge.store import RunStore
 from experiments.merge_speed.models import generate
 from tests.building import tiny_tokenizer
@@ -43,3 +48,39 @@ def test_a_billion_parameters_in_float32_are_searched(tmp_path: Path, models: Pa
     assert len(evaluations) >= 2 + 4  # candidates, and base, experts and average
     assert all(evaluation.error is None for evaluation in evaluations)
     assert (run / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_elites_of_a_billion_parameters_take_what_check_says(
+    tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two elites of 2.5 GB: takes 17 GB of memory, of which most is mapped files, and 13 GB of disk."""
+    base, *experts = generate("1b", models, ("one", "two"))
+    tiny_tokenizer(base)
+    write_task(tmp_path, "quiz", 0, items=60)
+    run = tmp_path / "run"
+    words = [
+        f"models=[{','.join(map(str, experts))}]", f"base={base}", "method=task_arithmetic", "tasks=[quiz]",
+        f"task_path={tmp_path}", "items_per_task=4", "test_items_per_task=2", "evaluations=6", "searcher=random",
+        "genome=model", "model.threads=1", "progress=none", f"run_dir={run}", "confirm.finalists=0",
+        "confirm.scales=[]", "rounds=2", "round.elites=2",
+    ]  # fmt: skip
+    assert main(["check", "--headers", *words]) == 0
+    said = capsys.readouterr().out
+    memory, disk = (
+        float(re.search(pattern, said)[1]) * 1e9  # type: ignore[index]
+        for pattern in (r"memory: ([\d.]+) GB per worker", r"disk: nothing per candidate; ([\d.]+) GB while the search")
+    )
+    process, stored = start(["search", *words], stdout=subprocess.DEVNULL), 0
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        with contextlib.suppress(FileNotFoundError):  # what was there a moment ago
+            stored = max(stored, sum(path.stat().st_size for path in (run / "prepared").rglob("*") if path.is_file()))
+        if pid:
+            break
+        time.sleep(0.5)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert 2 * 2.4e9 < stored <= 1.01 * disk
+    assert 1024 * usage.ru_maxrss <= memory
+    assert not (run / "prepared").exists()
+    assert all(evaluation.error is None for evaluation in RunStore.read(run).evaluations())

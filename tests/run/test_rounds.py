@@ -79,6 +79,8 @@ def test_later_rounds_merge_elites_of_earlier_ones(bred: Path) -> None:
     manifest = json.loads((bred / "manifest.json").read_text())
     expected = {"count": 3, "elites": 2, "experts": False, "evaluations": SHARE}
     assert manifest["identity"]["rounds"] == expected
+    said = "3, of 6 candidates each but the last; later ones merge at most 2 elites"
+    assert said in (bred / "report.html").read_text(encoding="utf-8")
     assert "prepared" not in {path.name for path in bred.iterdir()}, "kept models go when the search is over"
 
 

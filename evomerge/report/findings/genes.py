@@ -59,7 +59,9 @@ class Genes:
 
     @property
     def note(self) -> str:
-        """The way to read the numbers."""
+        """The way to read the numbers; empty where there are none."""
+        if not any(map(self.rows, self.found)):
+            return ""
         return (
             "A smooth model of the ranks of search scores is judged on batches of candidates that it has not "
             "seen; only what it explains there can be taken apart. Part: of the variance, what hangs on a gene, "
