@@ -124,12 +124,12 @@ def measure(assembly: Assembly) -> Pace:
         environment.give_back_memory()
     if spec.needs_model and (failed := [outcome.error for outcome in [*first, *outcomes] if outcome.error is not None]):
         raise NotMeasured(f"a candidate failed: {failed[0].kind}: {failed[0].message}")
-    parts = [mean(outcome.seconds.get(name, 0.0) for outcome in outcomes) for name in ("merge", "score")]
+    merge, score = (mean(outcome.seconds.get(name, 0.0) for outcome in outcomes) for name in ("merge", "score"))
     items, elite, per_byte = count_items(_window(plan)), 0.0, 0.0
     if later:
         per_byte, wanted = seconds_per_byte(folder), plan.rounds.wanted(2)
-        elite = max(later[0].seconds.get("merge", 0.0) - parts[0], 0.0) / wanted
-    return Pace(ready - started, ended - ready, count, items, *parts, elite, per_byte)
+        elite = max(later[0].seconds.get("merge", 0.0) - merge, 0.0) / wanted
+    return Pace(ready - started, ended - ready, count, items, merge, score, elite, per_byte)
 
 
 def _jobs(assembly: Assembly, plan: SearchPlan, number: int, genomes: NDArray[np.float64]) -> list[Job]:
