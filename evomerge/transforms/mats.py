@@ -8,8 +8,8 @@ import torch
 
 from evomerge.errors import InputError
 from evomerge.options import Option
-from evomerge.transforms._shared.averages import mean_of, places, wide_notes
-from evomerge.transforms._shared.costs import DOUBLE, held, matrices, stored
+from evomerge.transforms._shared.averages import mean_of, places, room_for, wide_notes
+from evomerge.transforms._shared.costs import DOUBLE, averaging, held, matrices, stored
 from evomerge.transforms._shared.declaration import Arrays, Cost, Made, Transform, Work
 from evomerge.transforms._shared.subspaces import merge_matrices, scaled_off_diagonal, sum_of
 
@@ -18,7 +18,7 @@ def _make(work: Work) -> Iterator[Made]:
     if work.options["start"] == "task_arithmetic" and work.base is None:
         raise InputError("start=task_arithmetic takes deltas from a base; set base=..., or start=average")
     where = places(work.reference)
-    changed: dict[str, torch.Tensor] = {}
+    changed = room_for(work, where)
     averaged, unfinished, wide = [], [], []
     layer: int | None = None
     for name, place in where.items():
@@ -34,7 +34,7 @@ def _make(work: Work) -> Iterator[Made]:
             wide += [name] if 1 in (grams[0].ndim, gradients[0].ndim) else []
         elif place.kind in ("attention", "mlp") and values.ndim > 1:
             averaged.append(name)
-        changed[name] = values.to(work.reference.specs[name].dtype).contiguous()
+        changed[name].copy_(values)
     yield Made("mats", work.reference, changed, notes=(*wide_notes(wide), *_notes(averaged, unfinished)))
 
 
@@ -89,11 +89,13 @@ def _cost(work: Work) -> Cost:
     count = len(work.experts)
     each = [2.0 * count * (rows * inputs**2 + inputs * rows**2) for rows, inputs in matrices(work)]
     solving = max(
-        ((count + 6) * DOUBLE * rows * inputs + count * DOUBLE * (rows**2 + inputs**2)
+        ((count + 8) * DOUBLE * rows * inputs + count * DOUBLE * (rows**2 + inputs**2)
          for rows, inputs in matrices(work)),
         default=0,
     )  # fmt: skip
-    return Cost(0, 2 * work.options["iterations"] * sum(each), held(stored(work), solving), at_most=True)
+    return Cost(
+        0, 2 * work.options["iterations"] * sum(each), held(max(stored(work) + solving, averaging(work))), at_most=True
+    )
 
 
 TRANSFORM = Transform(

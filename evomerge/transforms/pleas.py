@@ -145,8 +145,8 @@ def _solved(work: Work, sums: LeastSquares, start: torch.Tensor) -> torch.Tensor
 def _cost(work: Work) -> Cost:
     """Both experts read all texts once for each window of matrices, whose sums and fits are in float64.
 
-    In memory are the joined values and, while matrices are fitted, both models, the inputs of a window's matrices in
-    each, its sums, and what has been fitted.
+    In memory are the joined values and, while matrices are fitted, both models and a window's sums; then the inputs of
+    its matrices in each model, or what has been fitted, and where there are more windows both.
     """
     options, values = work.options, elements(work)
     wider = 1 + options["ratio"]
@@ -160,7 +160,9 @@ def _cost(work: Work) -> Cost:
     seen = 2 * FLOAT * longest(work) * sum(inputs for _, inputs in shapes(work)) / windows
     fitted = FLOAT * sum(rows * inputs for rows, inputs in shapes(work))
     window = min(sum(sums), max(options["memory"], *sums))
-    memory = held(wider * (FLOAT * values + fitted), 2 * FLOAT * values, window, seen, logits(work))
+    reading, fitted = seen + logits(work), wider * fitted
+    beside = max(reading, fitted) if windows == 1 else reading + fitted
+    memory = held(wider * FLOAT * values, 2 * FLOAT * values, window, beside)
     return Cost(windows, matching + windows * 2 * forward(work) + 2 * fitting, memory, at_most=True)
 
 

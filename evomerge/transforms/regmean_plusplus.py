@@ -10,10 +10,11 @@ import torch
 from evomerge.options import Option
 from evomerge.recipe import Place
 from evomerge.statistics import Flow, Layers, Matrix, inputs_of, matrices, write
-from evomerge.transforms._shared.averages import mean_of, places, wide_notes
+from evomerge.transforms._shared.averages import mean_of, places, room_for, wide_notes
 from evomerge.transforms._shared.costs import (
     DOUBLE,
     FLOAT,
+    averaging,
     elements,
     forward,
     held,
@@ -31,10 +32,13 @@ def _make(work: Work) -> Iterator[Made]:
     reference, options = work.reference, work.options
     where = places(reference)
     layers = sorted({place.layer for place in where.values() if place.layer is not None})
+    within_layers = [name for name, place in where.items() if place.layer is not None]
+    merged = room_for(work, (*_outside(work, where), *within_layers))
     live = work.load()
     stack, linear = Layers(live, len(layers)), matrices(live)
-    merged = {name: _rounded(work, name, mean_of(work, name)) for name in _outside(work, where)}
-    write(live, merged)
+    for name in _outside(work, where):
+        merged[name].copy_(mean_of(work, name))
+        write(live, {name: merged[name]})
     flows = [stack.begin(texts) for texts in work.texts]
     averaged: list[str] = []
     wide: list[str] = []
@@ -46,13 +50,13 @@ def _make(work: Work) -> Iterator[Made]:
         for expert, own in zip(work.experts, flows, strict=True):
             write(live, {name: expert.tensor(name) for name in names})
             grams.append(_grams(stack, position, own, within, work.gram_limit))
-        found = {name: _merge(work, name, within.get(name), grams, options["alpha"]) for name in names}
+        for name in names:  # rounded as they are stored, which is how the layers above are to see them
+            merged[name].copy_(_merge(work, name, within.get(name), grams, options["alpha"]))
         averaged += [name for name in names if name not in within and len(reference.specs[name].shape) > 1]
         wide += [name for name in within if name in grams[0] and grams[0][name].ndim == 1]
-        write(live, found)
+        write(live, {name: merged[name] for name in names})
         for flow in (flow for own in flows for flow in own):
             flow.hidden = stack.run(position, flow)
-        merged |= found
     yield Made("regmean_plusplus", reference, merged, notes=(*wide_notes(wide), *_notes(averaged)))
 
 
@@ -92,16 +96,11 @@ def _merge(
 ) -> torch.Tensor:
     mean = mean_of(work, name)
     if matrix is None or not all(name in own for own in grams):
-        return _rounded(work, name, mean)
+        return mean
     weights = [expert.tensor(name).float() for expert in work.experts]
     turned = (lambda tensor: tensor.T) if matrix.transposed else (lambda tensor: tensor)
     found = regression([turned(weight) for weight in weights], [own[name].cpu() for own in grams], alpha, turned(mean))
-    return _rounded(work, name, turned(found))
-
-
-def _rounded(work: Work, name: str, values: torch.Tensor) -> torch.Tensor:
-    """Values as they are stored, which is how the layers above are to see them."""
-    return values.to(work.reference.specs[name].dtype).contiguous()
+    return turned(found)
 
 
 def _notes(averaged: list[str]) -> Iterator[str]:
@@ -131,7 +130,9 @@ def _cost(work: Work) -> Cost:
     for rows, inputs in shapes(work):
         operations += 2.0 * read * inputs**2 + 2 * ((2 * count + 2) * inputs**2 * rows + inputs**3 / 3)
     merging = stored(work) + grams + solving
-    return Cost(3, operations, held(FLOAT * elements(work), FLOAT * read * width, max(logits(work), merging)))
+    return Cost(
+        3, operations, held(FLOAT * elements(work), FLOAT * read * width, max(logits(work), averaging(work), merging))
+    )
 
 
 TRANSFORM = Transform(

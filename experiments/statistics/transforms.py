@@ -31,7 +31,7 @@ from evomerge.run.configs.verbs import TransformConfig
 from evomerge.run.transforming.transform import prepared, transform
 from evomerge.statistics import StatisticsSettings
 
-STEPS: dict[str, dict[str, Any]] = {"regmean_plusplus": {}, "mats": {"iterations": 2}, "pleas": {"steps": 2}}
+STEPS: dict[str, dict[str, Any]] = {"regmean_plusplus": {}, "mats": {"iterations": 1}, "pleas": {"steps": 1}}
 
 
 def write_texts(model: Path, file: Path, count: int, tokens: int) -> None:

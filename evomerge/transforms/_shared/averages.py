@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
@@ -16,6 +16,16 @@ from evomerge.transforms._shared.subspaces import sum_of
 def mean_of(work: Work, name: str) -> torch.Tensor:
     """The mean of the experts' tensors, float32."""
     return sum_of(expert.tensor(name).float() for expert in work.experts) / len(work.experts)
+
+
+def room_for(work: Work, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Tensors to be filled, as the reference has them.
+
+    Made before anything else: small tensors that stay, made between large ones that go, would leave holes between these
+    that nothing fits into.
+    """
+    specs = work.reference.specs
+    return {name: torch.empty(specs[name].shape, dtype=specs[name].dtype) for name in names}
 
 
 def wide_notes(names: Sequence[str]) -> Iterator[str]:

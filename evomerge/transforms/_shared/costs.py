@@ -54,6 +54,11 @@ def logits(work: Work) -> int:
     return FLOAT * longest(work) * rows
 
 
+def averaging(work: Work) -> int:
+    """Bytes while the largest tensor is averaged, in float32: the sum so far, the next one, and both together."""
+    return 3 * FLOAT * max((work.reference.specs[name].numel for name in merged_names(work.reference)), default=0)
+
+
 def longest(work: Work) -> int:
     """Number of tokens of the longest text."""
     return max((len(ids) for texts in work.texts for ids in texts), default=0)

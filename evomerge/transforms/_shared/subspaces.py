@@ -45,8 +45,8 @@ def merge_matrices(
         tolerance: Of the residual, relative to the right side.
     """
     grams = [gram.double() for gram in inputs]
-    total = sum_of(grams)
     if gradients is None:
+        total = sum_of(grams)
         right = sum_of(after(weight.double(), gram) for weight, gram in zip(weights, grams, strict=True))
         return solve(lambda matrix: after(matrix, total), right, start, iterations=iterations, tolerance=tolerance)
     pairs = list(zip(grams, (gram.double() for gram in gradients), strict=True))
