@@ -28,13 +28,13 @@ def sweep(folder: Path, seeds: str) -> None:
         sys.exit(code)
 
 
-def picture(page: Path, out: Path) -> None:
+def picture(page: Path, out: Path, size: tuple[int, int] = SIZE) -> None:
     """Saves the beginning of a page as a picture, where there is a browser to look at it."""
     chromium = shutil.which("chromium")
     if chromium is None:
         print(f"no chromium, so {out} is not made", file=sys.stderr)
         return
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={SIZE[0]},{SIZE[1]}"]
+    options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={size[0]},{size[1]}"]
     subprocess.run([chromium, *options, f"--screenshot={out}", page.as_uri()], check=True, capture_output=True)
 
 
