@@ -21,9 +21,10 @@ import torch
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, PreparedSettings
+from evomerge.recipe import Recipe
 from experiments.merge_speed.authors import REPOSITORIES, Checkout
 from experiments.merge_speed.officials import OFFICIALS, Again, Deltas, Official, Start
-from experiments.merge_speed.recipes import layer_recipe, nudged
+from experiments.merge_speed.recipes import KINDS, layer_recipe, nudged
 
 # More than the arrays of one layer, so that none of it is on disk, where an old file's pages may be slow.
 _ROOM = 1 << 36
@@ -32,7 +33,7 @@ Seconds = tuple[float, float]
 
 
 def beside_authors(
-    word: str, authors: Path, folders: Sequence[Path], layers: Sequence[int], repeats: int
+    word: str, authors: Path, folders: Sequence[Path], layers: Sequence[int], repeats: int, kinds: Sequence[str] = KINDS
 ) -> dict[str, Any]:
     """Times one method beside its authors' code.
 
@@ -42,6 +43,7 @@ def beside_authors(
         folders: The base and the experts.
         layers: Indices of the layers, a turn each.
         repeats: Number of later candidates in each turn, of which the median counts.
+        kinds: Module kinds whose linear maps are merged.
 
     Returns:
         For each turn seconds by the clock and of the processor, by whose they are and what of, and how far the two
@@ -54,7 +56,8 @@ def beside_authors(
         raise InputError(f"{word!r} is not compared with its authors' code; methods: {', '.join(OFFICIALS)}")
     official = OFFICIALS[word]
     start = official.load(Checkout(official.repository, authors / official.repository))
-    turns = [_turn(word, start, folders, layer, repeats) for layer in layers]
+    recipes = [layer_recipe(word, folders, layer, official.values, kinds) for layer in layers]
+    turns = [_turn(official, start, folders, recipe, repeats) for recipe in recipes]
     repository = REPOSITORIES[official.repository]
     return {
         "repository": f"{repository.owner}/{official.repository}",
@@ -63,9 +66,7 @@ def beside_authors(
     }
 
 
-def _turn(word: str, start: Start, folders: Sequence[Path], layer: int, repeats: int) -> dict[str, Any]:
-    official = OFFICIALS[word]
-    recipe = layer_recipe(word, folders, layer, official.values)
+def _turn(official: Official, start: Start, folders: Sequence[Path], recipe: Recipe, repeats: int) -> dict[str, Any]:
     checkpoints = Checkpoints.open(recipe)
     merger = Merger(checkpoints, prepared=PreparedSettings(None, memory=_ROOM))
     names = list(merger.outputs(recipe).merged)
@@ -114,13 +115,13 @@ def authors_page(found: dict[str, Any]) -> str:
         "",
         f"Measured {found['date']} on {found['machine']}, {found['threads']} threads; torch "
         f"{found['versions']['torch']}.",
-        f"Three experts, the linear maps of {found['layers']} layers. Each layer is a turn: theirs merges its deltas, "
-        "then ours the same. *First* is ours with reading, deltas and all preparation; *later* any candidate after it, "
-        "with other coefficients (median of each turn). Ratios are theirs over ours, of all turns together (of the "
-        "lowest and the highest turn). What theirs do at every merge is in the second table. Ours decompose on one "
-        "thread, so that no result depends on the number of threads, and keep what is prepared as float16 where that "
-        "is the default; CPU ratios are of the processor's seconds on all threads, which other programs change less; "
-        "*apart* is how far the results are at most, over the largest element of theirs.",
+        f"Three experts, the linear maps of {found['layers']} layers{_alone(found)}. Each layer is a turn: theirs "
+        "merges its deltas, then ours the same. *First* is ours with reading, deltas and all preparation; *later* any "
+        "candidate after it, with other coefficients (median of each turn). Ratios are theirs over ours, of all turns "
+        "together (of the lowest and the highest turn). What theirs do at every merge is in the second table. Ours "
+        "decompose on one thread, so that no result depends on the number of threads, and keep what is prepared as "
+        "float16 where that is the default; CPU ratios are of the processor's seconds on all threads, which other "
+        "programs change less; *apart* is how far the results are at most, over the largest element of theirs.",
         "",
         "| method | theirs, s | theirs again, s | ours first, s | ratio | CPU ratio "
         "| ours later, s | ratio | CPU ratio | apart |",
@@ -141,6 +142,11 @@ def authors_page(found: dict[str, Any]) -> str:
             f"| `{word}` | {own['repository']} at {own['commit'][:7]}: {official.function} | {official.does} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _alone(found: dict[str, Any]) -> str:
+    kinds = found.get("kinds", list(KINDS))
+    return "" if len(kinds) == len(KINDS) else f" (those of the {' and '.join(kinds)} alone)"
 
 
 def _ratio(theirs: Sequence[Seconds], ours: Sequence[Seconds], kind: int) -> str:

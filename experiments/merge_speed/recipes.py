@@ -17,6 +17,9 @@ from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 # With densities as people choose them; weights that do not sum to one, so that nothing is a special case.
 VALUES = {"weight": (0.3, 0.4, 0.5), "density": (0.3, 0.5, 0.7), "lambda": 0.9, "t": 0.4, "eta": 0.4}
 
+KINDS = ("attention", "mlp")
+"""Module kinds that have linear maps."""
+
 
 def method_of(word: str) -> tuple[MergeMethod, dict[str, Any]]:
     """A method and all of its options, from its name or ``NAME:OPTION=VALUE,...``."""
@@ -48,7 +51,9 @@ def recipe_of(word: str, folders: list[Path], layers: int) -> Recipe:
     return Recipe(method.name, options, models, own, groups, values)
 
 
-def layer_recipe(word: str, folders: Sequence[Path], layer: int, values: Mapping[str, float]) -> Recipe:
+def layer_recipe(
+    word: str, folders: Sequence[Path], layer: int, values: Mapping[str, float], kinds: Sequence[str] = KINDS
+) -> Recipe:
     """The merge of one layer's linear maps in float32; everything else stays the base's.
 
     Args:
@@ -56,9 +61,10 @@ def layer_recipe(word: str, folders: Sequence[Path], layer: int, values: Mapping
         folders: The base and the experts.
         layer: Its index.
         values: Coefficients, those of all models alike; the others are neutral.
+        kinds: Module kinds of the linear maps that are merged.
     """
     method, options = method_of(word)
-    own = Group("layer", layers=(layer, layer + 1), kinds=("attention", "mlp"))
+    own = Group("layer", layers=(layer, layer + 1), kinds=tuple(kinds))
     groups = ParameterGroups((own, Group("outside", frozen=True)))
     base, *experts = (CheckpointRef(str(folder)) for folder in folders)
     found = {}

@@ -38,7 +38,7 @@ from experiments.merge_speed.beside import authors_page, beside_authors
 from experiments.merge_speed.models import EXPERTS, SIZES, generate
 from experiments.merge_speed.officials import OFFICIALS
 from experiments.merge_speed.page import write_page
-from experiments.merge_speed.recipes import nudged, recipe_of
+from experiments.merge_speed.recipes import KINDS, nudged, recipe_of
 
 TRAINED = Path("experiments/smollm2/models")
 
@@ -167,9 +167,9 @@ def beside(arguments: argparse.Namespace) -> None:
     """Measures methods beside their authors' own code, and writes after each."""
     folders, layers = _folders(arguments)
     chosen = range(min(layers, arguments.layers or layers))
-    found = {**_about(arguments, folders), "layers": len(chosen)}
+    found = {**_about(arguments, folders), "layers": len(chosen), "kinds": arguments.kinds}
     for word in arguments.methods or [word for word, own in OFFICIALS.items() if not own.slow]:
-        entry = beside_authors(word, arguments.authors, folders, chosen, arguments.repeats)
+        entry = beside_authors(word, arguments.authors, folders, chosen, arguments.repeats, arguments.kinds)
         found["methods"][word] = entry
         print(word, json.dumps(entry), flush=True)
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -246,6 +246,7 @@ def main() -> None:
     parser.add_argument("--beside", nargs="*", help="which to give to mergekit; default: all that it has as well")
     parser.add_argument("--authors", type=Path, help="a folder of checkouts: times their code and ours by turns")
     parser.add_argument("--layers", type=int, help="with --authors: the first layers alone; all if not given")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS), help="with --authors: of these alone")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("results/merge_speed"))
     arguments = parser.parse_args()

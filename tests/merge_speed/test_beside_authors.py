@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from evomerge.errors import InputError
+from evomerge.merging import Checkpoints, Merger
 from experiments.merge_speed import authors
 from experiments.merge_speed.authors import REPOSITORIES, Checkout, Repository
 from experiments.merge_speed.beside import authors_page, beside_authors
 from experiments.merge_speed.models import EXPERTS, generate
 from experiments.merge_speed.officials import OFFICIALS, Official, Start
+from experiments.merge_speed.recipes import layer_recipe
 
 # Somebody's sum of task vectors, in the form that Iso-C and TSV-M have; it imports what is nowhere.
 THEIRS = """
@@ -47,11 +50,11 @@ def checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkouts"
 
 
-def official(scale: float) -> Official:
+def official(scale: float, names: Sequence[str] = LINEAR) -> Official:
     """Their sum, times a number."""
 
     def load(checkout: Checkout) -> Start:
-        expected = [f"model.layers.1.{name}.weight" for name in LINEAR]
+        expected = [f"model.layers.1.{name}.weight" for name in names]
         module = checkout.module("src/sums.py", nowhere_to_be_found={"SCALE": scale, "EXPECTED": expected})
         return lambda deltas: lambda: module.merge([SimpleNamespace(vector=own) for own in deltas], None)
 
@@ -100,6 +103,16 @@ def test_both_merge_the_linear_maps_of_a_layer(
         assert (found["repository"], found["commit"]) == ("somebody/theirs", "1" * 40)
         assert all(min(found[name][0]) > 0 for name in ("theirs", "theirs_later", "ours", "ours_later"))
     assert "Computing" not in capsys.readouterr().out
+
+
+def test_linear_maps_of_one_kind_alone(checkouts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = generate("tiny", tmp_path / "models")
+    recipe = layer_recipe("task_arithmetic", models, 1, {}, ("attention",))
+    merged = Merger(Checkpoints.open(recipe)).outputs(recipe).merged
+    assert {name.split(".")[-2] for name in merged} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    monkeypatch.setattr("experiments.merge_speed.beside.OFFICIALS", {"task_arithmetic": official(1.0, LINEAR[:4])})
+    found = beside_authors("task_arithmetic", checkouts, models, (1,), 2, ("attention",))
+    assert found["apart"] == [pytest.approx(0.0, abs=1e-4)]
 
 
 def test_ratios_are_of_all_turns() -> None:
