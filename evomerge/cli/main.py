@@ -6,6 +6,7 @@ libraries is set before any of them is imported.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -132,7 +133,9 @@ def _search(
         submission, settings = compose.submit(words, command)
         environment.prepare(offline=bool(submission.offline))
         return int(_verb("submit").run(submission, settings))
-    config = compose.search(words, command)
+    # The methods among which a search chooses load PyTorch.
+    with contextlib.nullcontext() if "evomerge.methods" in sys.modules else imported():
+        config = compose.search(words, command)
     environment.prepare(offline=bool(config.offline) and verb != "fetch", bars=verb == "fetch")
     return _call(verb, config, options)
 
