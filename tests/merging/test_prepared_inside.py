@@ -158,6 +158,23 @@ def test_models_that_only_other_recipes_need_are_forgotten(inside: Inside, goes_
     assert inside.stored() == 2 * stored
 
 
+@pytest.mark.parametrize("limits", [{"memory": 0}, {"disk": 0}])
+def test_models_make_room_for_those_that_are_made_of_them(inside: Inside, limits: dict[str, int]) -> None:
+    """As in a later round of a search, where there is room for one model."""
+    names = inside.checkpoints.merged_names
+    stored = sum(inside.checkpoints.reference.specs[name].nbytes for name in names)
+    two = inside.inner.sources[1]
+    inner = replace(inside.outer, sources=(inside.inner.sources[0], two))  # a method that prepares nothing
+    middle = replace(inside.outer, sources=(inner, two))
+    merger = inside.merger(**{"disk": stored, "memory": stored, **limits})
+    for recipe in (replace(inside.outer, sources=(inner, two)), replace(inside.outer, sources=(middle, two))):
+        found = [merged(merger, candidate) for candidate in inside.candidates(recipe)]
+        assert all(map(same, found, [merged(Merger(inside.checkpoints), one) for one in inside.candidates(recipe)]))
+        (source,) = [one for one in merger.outputs(recipe).sources if isinstance(one, RecipeSource)]
+        assert all(map(source.in_place, names))
+        assert inside.stored() == (0 if "disk" in limits else stored)
+
+
 def test_at_any_depth(inside: Inside) -> None:
     """What is prepared for the middle of three takes the innermost model, and that is prepared once too."""
     middle = replace(inside.inner, sources=(inside.inner, inside.inner.sources[1]))

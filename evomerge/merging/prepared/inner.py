@@ -128,22 +128,27 @@ class InnerArrays:
         """Merges the models of recipes that a recipe is merged from, and keeps their tensors as far as there is room.
 
         Where any are to come, those of recipes that are nowhere inside of this one are forgotten: they would take the
-        room.
+        room. So are those that only these models are made of, where there is no room beside them.
 
         Args:
             outputs: The outer recipe's.
             limits: The limits for all that is kept here.
         """
         sources = [source for source in outputs.sources if isinstance(source, RecipeSource)]
-        if any(model_key(source.plan.recipe) not in self._stores for source in sources):
+        keys = {model_key(source.plan.recipe): _model_bounds(source) for source in sources}
+        if missing := {key: bounds for key, bounds in keys.items() if key not in self._stores}:
             arrays = {key for key in self._stores if not key.startswith(_MODEL_OF)}
-            self._forget_others(_models(outputs) | arrays | {key for key, _, _ in inner_bounds(outputs)})
+            arrays |= {key for key, _, _ in inner_bounds(outputs)}
+            self._forget_others(_models(outputs) | arrays)
+            left = self.less(limits)
+            room_left = left.memory + (left.disk if left.folder is not None else 0)
+            if sum(sum(bounds.values()) for bounds in missing.values()) > room_left:
+                self._forget_others(keys.keys() | arrays)
         for source in sources:
-            key, own = model_key(source.plan.recipe), source.plan.outputs
-            bounds = {name: tensor.spec.nbytes for name, tensor in own.tensors.items() if tensor.row is not None}
+            key, everywhere = model_key(source.plan.recipe), source.plan.outputs.known_by_content
             room = self._within(self.less(limits, but=key), key)
             store = self._stores.setdefault(key, PreparedStore(room))
-            store.fill(key, bounds, partial(_merged, source), everywhere=own.known_by_content, room=room)
+            store.fill(key, keys[key], partial(_merged, source), everywhere=everywhere, room=room)
 
     def _within(self, settings: PreparedSettings, key: str) -> PreparedSettings:
         """Limits with the folder for one key, of which the parent is made where this machine sees the run's folder."""
@@ -172,6 +177,12 @@ class InnerArrays:
 def model_key(recipe: Recipe) -> str:
     """The key of the merged tensors of a recipe inside."""
     return f"{_MODEL_OF}{recipe.digest}"
+
+
+def _model_bounds(source: RecipeSource) -> dict[str, int]:
+    """Bytes of the merged tensors of a recipe inside."""
+    tensors = source.plan.outputs.tensors
+    return {name: tensor.spec.nbytes for name, tensor in tensors.items() if tensor.row is not None}
 
 
 def _models(outputs: Outputs) -> set[str]:
