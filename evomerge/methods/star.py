@@ -29,6 +29,8 @@ the merged weights to bfloat16 changes thirty times as much.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
@@ -60,6 +62,11 @@ OTHERS = Option(
     ("deltas", "base"),
     str,
     "what tensors that are no matrices become: the base plus the deltas, weighted as those of matrices, or the base",
+)
+STORED_TRIPLES = replace(
+    STORED.choosing("float16"),
+    doc="type of what is prepared; float16, scaled to its range, takes half the room and is good to 1/2000 of an "
+    "update; where the processor multiplies bfloat16, to 1/400 in less time",
 )
 SUMS = Option(3, None, int, "number of partial sums of singular triples that are stored of each delta", low=0, high=64)
 
@@ -95,7 +102,7 @@ METHOD = MergeMethod(
         "normalise": NORMALISE.choosing("weight", among=("weight", "none")),
         "others": OTHERS,
         "sums": SUMS,
-        "stored": STORED.choosing("float16"),
+        "stored": STORED_TRIPLES,
     },
     prepare=prepare_partial_sums,
     prepared_bytes=partial_sums_bytes,

@@ -27,10 +27,9 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.options import NORMALISE
 from evomerge.methods._shared.spectral.matrices import decomposing_bytes
-from evomerge.methods._shared.spectral.options import STORED
 from evomerge.methods._shared.spectral.partial_sums import partial_sums_bytes, prepare_partial_sums
 from evomerge.methods._shared.spectral.truncating import truncating
-from evomerge.methods.star import OTHERS, SUMS
+from evomerge.methods.star import OTHERS, STORED_TRIPLES, SUMS
 from evomerge.recipe import Coefficient
 
 RANK = Coefficient(
@@ -77,7 +76,7 @@ METHOD = MergeMethod(
         "normalise": NORMALISE.choosing("none", among=("none", "weight")),
         "others": OTHERS,
         "sums": SUMS,
-        "stored": STORED.choosing("float16"),
+        "stored": STORED_TRIPLES,
     },
     prepare=prepare_partial_sums,
     prepared_bytes=partial_sums_bytes,
