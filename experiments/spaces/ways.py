@@ -48,7 +48,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "merge, map_elites": {**MEAN, "searcher": "map_elites"},
     "merge, cma_me": {**MEAN, "searcher": "cma_me"},
     "merge, cycleqd": {"searcher": "cycleqd"},
-    "merge, m2n2": {**MEAN, "searcher": "m2n2"},
+    "merge, m2n2": {**MEAN, "searcher": "m2n2", "method": "linear"},
     "merge, tpe": {"searcher": "tpe"},
     "merge, gp": {"searcher": "gp"},
     "merges, then paths through the best and the experts": {
