@@ -91,8 +91,8 @@ def _findings() -> list[str]:
         "  points below merging here, 10 in the earlier study. A path through the merge is no better than the merge.",
         "- Of rounds, a round of noise, archives and searchers that fit a model no difference to plain `nsga2` can be",
         "  told from zero, neither in what is returned nor in hypervolume.",
-        "- No candidate has failed. A row without an interval is one search or two. `cycleqd` was run before it recommended the mean of its",
-        "  best elites, which is therefore not among its candidates.",
+        "- No candidate has failed. A row without an interval is one search or two. `cycleqd` was run before it",
+        "  recommended the mean of its best elites, which is therefore not among its candidates.",
     ]
 
 
