@@ -114,6 +114,7 @@ def compared(folder: Path, kind: str, work: Path, tokens: int) -> dict[str, Any]
         "predicted": {"bytes": predicted, "own": expected.memory, "mapped": expected.mapped},
         "measured": seen,
         "ratio": round(predicted / seen["peak"], 3),
+        "own_ratio": round(expected.memory / seen["own"], 3),
         "threads": torch.get_num_threads(),
     }
 
