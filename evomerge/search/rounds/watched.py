@@ -13,8 +13,8 @@ from evomerge.search.rounds.settings import RoundSettings
 __all__ = ["AtRound", "RoundWatch"]
 
 _MADE_BY = 2  # candidates of a round: the first reads its elites tensor by tensor, the second keeps their models
-# Merges that an elite takes like until some were made: it goes into new memory, twice, and to disk. Seen on a CPU were
-# 10 with 135 million parameters and 26 with a billion, where the disk was busy.
+# Merges that an elite is taken to be like until some were made: it is merged twice into new memory, hashed and written.
+# A guess, which the first round of elites replaces.
 _LIKE = 10
 
 
