@@ -138,7 +138,8 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 4), sharex=True, sharey=True, squeeze=False)
     for axis, (seed, found) in zip(axes[0], panels.items(), strict=True):
         for marker, (name, scores) in zip("sDPXv^", found["baselines"].items(), strict=False):
-            axis.scatter(scores[first], scores[second], marker=marker, s=60, label=name, zorder=3)
+            label = "task arithmetic, tuned" if name.startswith("scaled:") else name  # each seed has a scale of its own
+            axis.scatter(scores[first], scores[second], marker=marker, s=60, label=label, zorder=3)
         finalists = sorted(found["finalists"], key=lambda scores: scores[first])
         xs, ys = ([scores[label] for scores in finalists] for label in (first, second))
         axis.plot(xs, ys, "o-", color="0.3", linewidth=0.8, markersize=5, label="front", zorder=2)
