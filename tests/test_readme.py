@@ -42,6 +42,11 @@ def test_every_guide_is_listed() -> None:
     assert listed == set(PAGES) - {ROOT / "README.md"}
 
 
+def test_every_folder_of_results_is_in_the_table() -> None:
+    listed = set(re.findall(r"\]\((\w+)/", PAGES[ROOT / "results" / "README.md"]))
+    assert listed == {path.name for path in (ROOT / "results").iterdir() if path.is_dir()}
+
+
 def test_the_first_two_commands_install_and_run_the_example_and_the_tests() -> None:
     blocks = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
     first, second = [line for block in blocks for line in block.splitlines()][:2]
