@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evomerge.analysis.diversity.grid import Grid, elites, spread
-from evomerge.evaluation import Constraint, Evaluation
+from evomerge.evaluation import Constraint, Evaluation, Job, Outcome, Response
 from evomerge.recipe import Recipe
 from evomerge.search import Budgets, Criteria, PromoteSettings, SearchPlan, factory
 from evomerge.search.searchers import CellRecord, Observation, Problem, Pushes, SearcherSettings, make, pushed
@@ -151,3 +151,20 @@ def test_cycleqds_mean_is_scored_on_the_same_items_and_confirmed(tmp_path: Path)
     for split in ("selection", "test"):
         assert mean.digest in {e.digest for e in asked(tmp_path, split)}
     assert len(asked(tmp_path, "test")) == 2
+
+
+def test_a_candidate_that_is_recommended_too_is_one_finalist(tmp_path: Path) -> None:
+    """Whoever is the best of both archives is CycleQD's mean."""
+
+    def alike(job: Job) -> Outcome:
+        missed = float(np.mean((weights_of(job.recipe) - 0.4) ** 2))
+        values = {"north": {"acc": 1.0 - missed}, "south": {"loss": missed}}
+        return Outcome(tuple(Response(task, item, values[task]) for task in job.items for item in job.items[task]))
+
+    searcher = factory("cycleqd", SearcherSettings(8, 0, {"mutation": "genes"}))
+    work = replace(plan("cycleqd", evaluations=40), searcher=searcher, promotion=PromoteSettings(0), finalists=3)
+    search(tmp_path, work, alike)
+    best = max(asked(tmp_path, "search"), key=lambda e: e.metrics["north.acc"])
+    assert not any(e.recommended for e in asked(tmp_path, "search"))
+    assert best.digest in {e.digest for e in asked(tmp_path, "test")}
+    assert len(asked(tmp_path, "test")) == 3

@@ -104,7 +104,9 @@ class Promotion:
         limit = self._plan.finalists
         listed = self._shortlist(criteria, candidates)
         if not listed:
-            everyone = [e for e in (*candidates, *self.recommended) if criteria.feasible(e)]
+            # What is recommended may have been proposed too.
+            known = {e.digest: e for e in (*candidates, *self.recommended)}
+            everyone = [e for e in known.values() if criteria.feasible(e)]
             if criteria.grid is None:
                 return finalists(criteria, everyone, limit)
             return self._of_cells(criteria, criteria, everyone, everyone)
