@@ -21,9 +21,9 @@ def find_member(store: RunStore, wanted: Written) -> str:
 
     Args:
         store: The run.
-        wanted: An id or digest prefix, ``knee``, ``best:TASK``, ``recommended``, the elite of a cell, ``cell:3-7``, or
-            a preference: ``weights:0.7,0.3`` or ``reference:0.6,0.5``, numbers in the order of the objectives or each
-            with its name, or a mapping of objectives to weights.
+        wanted: An id or digest prefix, ``knee``, ``best:TASK``, ``recommended`` (the last, where a search was gone on
+            with), the elite of a cell, ``cell:3-7``, or a preference: ``weights:0.7,0.3`` or ``reference:0.6,0.5``,
+            numbers in the order of the objectives or each with its name, or a mapping of objectives to weights.
 
     Raises:
         InputError: If there is none, or several.
@@ -40,7 +40,7 @@ def find_member(store: RunStore, wanted: Written) -> str:
     if named == "knee":
         found = [member.digest for member in members if member.knee]
     elif named == RECOMMENDED:
-        found = sorted({e.digest for e in store.evaluations("search") if e.recommended and e.error is None})
+        found = _recommended(store)
     elif is_preference(wanted):
         found = [member.digest for member in _preferred(store, wanted) if member.knee]
     elif named.startswith("best:"):
@@ -57,6 +57,13 @@ def find_member(store: RunStore, wanted: Written) -> str:
     if named and len(named) < _SHORTEST_PREFIX and any(digest.startswith(named) for digest in ids):
         what = f"is too short for a digest; write {_SHORTEST_PREFIX} digits or more"
     raise InputError(f"member: {wanted!r} {what}{suggest(named, [*ids, 'knee'] if ids else [])} ({known})")
+
+
+def _recommended(store: RunStore) -> list[str]:
+    """What the searcher recommended at the end of the last session that it recommended anything in."""
+    known = [e for e in store.evaluations("search") if e.recommended and e.error is None]
+    last = max((e.batch for e in known), default=0)
+    return sorted({e.digest for e in known if e.batch == last})
 
 
 def _preferred(store: RunStore, wanted: Written) -> list[Member]:

@@ -169,3 +169,15 @@ def test_cycleqds_mean_is_asked_what_elites_are_and_exported(tmp_path: Path) -> 
     assert find_member(store, "recommended") == mean.digest
     assert main(["export", f"run={folder}", "member=recommended", f"out={merged}"]) == 0
     assert (merged / "model.safetensors").exists()
+
+
+def test_what_is_recommended_is_what_the_last_session_ended_with(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["search", *WORDS, "searcher=cmaes", "searcher.population=6", BOTH, f"run_dir={folder}"]
+    for evaluations in (12, 24):
+        assert main([*words, f"evaluations={evaluations}"]) == 0
+    first, last = sorted(
+        (e for e in RunStore.read(folder).evaluations("search") if e.recommended), key=lambda e: e.order
+    )
+    assert first.batch < last.batch
+    assert find_member(RunStore.read(folder), "recommended") == last.digest
