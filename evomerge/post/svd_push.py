@@ -11,8 +11,8 @@ Tensors that are no matrices, and norms, stay as they were merged.
 
 The step is computed as ``D V diag(u) V^T``, D being the delta and V its right singular vectors, or with the left ones
 from the other side where D has more columns than rows: of each matrix the vectors of the shorter side are all that has
-to be known. They do not depend on draws, so each worker keeps them, up to 4 GB, and only the first candidate that is
-pushed towards an expert decomposes its delta.
+to be known. They do not depend on draws, so each worker keeps them, up to 4 GB for each expert, and only the first
+candidate that is pushed towards one decomposes its delta.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from evomerge.post._shared.declaration import Options, PostProcess, StepContext,
 from evomerge.recipe import Coefficient
 
 MEAN = "mean"
-ROOM = 4_000_000_000  # bytes of singular vectors that are kept
+ROOM = 4_000_000_000  # bytes of singular vectors of one expert's delta that are kept
 _DRAW = r"(?:\d+|mean):-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _DRAWS = re.compile(rf"^{_DRAW}(?:,{_DRAW})*$")
 _SIZE = Coefficient(

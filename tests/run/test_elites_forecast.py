@@ -107,3 +107,16 @@ def test_a_folder_that_cannot_be_written_to_costs_no_seconds(tmp_path: Path) -> 
     assert seconds_per_byte(tmp_path / "not" / "there" / "yet") > 0.0
     assert list(tmp_path.iterdir()) == []
     assert seconds_per_byte(Path("/proc/none")) == 0.0
+
+
+def test_cycleqds_directions_of_the_experts_are_in_each_workers_memory(family: Family, tmp_path: Path) -> None:
+    words = {"searcher": "cycleqd", "objectives": "[first.acc,second.acc]"}
+    steps = [None, "genes"]
+    pushed, plain = (
+        requirements(assemble(compose.search(family.words(tmp_path, searcher__options__mutation=own, **words))))
+        for own in steps
+    )
+    shapes = [tensor.spec.shape for tensor in assemble(compose.search(family.words(tmp_path))).outputs.merged.values()]
+    squares = sum(min(shape) ** 2 for shape in shapes if len(shape) > 1)
+    assert pushed.prepared["memory"] - plain.prepared["memory"] == 2 * 4 * squares, "one expert for each objective"
+    assert pushed.working > plain.working, "the decomposition"

@@ -12,11 +12,14 @@ from evomerge.candidate import device_rooms, place_of, resolve_dtype
 from evomerge.evaluation import SPLITS
 from evomerge.fitness import ModelTraits, Scorer, packed_bytes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
+from evomerge.recipe import Recipe
 from evomerge.run.assemble import Assembly
 from evomerge.run.forecast.elites import KeptElites, kept_elites
 from evomerge.run.paths import expanded
 from evomerge.run.recipes.rounds import path_genes
+from evomerge.run.recipes.searching import adds_pushes
 from evomerge.run.statistics.forecast import CollectionForecast, forecast
+from evomerge.search.searchers import Push, with_pushes
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def requirements(assembly: Assembly) -> Requirements:
     workers = executors.load(executor.name).workers(executor, assembly.device)
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
-    found = footprint(assembly.checkpoints, assembly.exemplar, model_dtype=dtype, prepared=prepared)
+    found = footprint(assembly.checkpoints, _fullest(assembly), model_dtype=dtype, prepared=prepared)
     genes = path_genes(assembly.config, assembly.checkpoints, assembly.method, assembly.spec)
     if genes is not None:  # models may be longer than those they are made of
         longest = footprint(assembly.checkpoints, genes.longest(assembly.template), model_dtype=dtype)
@@ -102,6 +105,15 @@ def requirements(assembly: Assembly) -> Requirements:
         elites=elites,
         collected=collected,
     )
+
+
+def _fullest(assembly: Assembly) -> Recipe:
+    """A candidate with all steps that its searcher may add: CycleQD pushes towards one expert for each objective."""
+    recipe = assembly.exemplar
+    if recipe is not assembly.template or not adds_pushes(assembly.config):
+        return recipe
+    count = min(len(assembly.objectives), len(recipe.sources))
+    return with_pushes(recipe, [Push(expert, 0, 1.0) for expert in range(count)], 1.0)
 
 
 def _devices(assembly: Assembly, dtype: str) -> dict[str, int]:

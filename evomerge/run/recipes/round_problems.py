@@ -12,7 +12,7 @@ from evomerge.genome.automatic import FEW
 from evomerge.genome.weight_rules import FREE
 from evomerge.methods import MergeMethod
 from evomerge.options import model_numbers
-from evomerge.run.recipes.searching import searcher_settings
+from evomerge.run.recipes.searching import adds_pushes, searcher_settings
 from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig
 from evomerge.search import searchers
@@ -20,7 +20,6 @@ from evomerge.search.rounds.settings import NOISE
 
 __all__ = ["problems", "shortages"]
 
-_PUSHES = "svd"  # a mutation of CycleQD's, of which no genome tells
 _MOST_INSIDE = 300  # merges of the first round in a recipe of the last, which names each in full
 
 
@@ -68,7 +67,7 @@ def _elite_problems(config: RunConfig, method: MergeMethod) -> list[str]:
         method.resolve(config.method_options),
     )
     with contextlib.suppress(InputError):  # which is said elsewhere
-        if spec.complete(searcher_settings(config)).options.get("mutation") == _PUSHES:
+        if adds_pushes(config):
             found.append(
                 f"rounds: searcher {spec.name} adds pushes to its candidates, so elites would have no genome; write "
                 "searcher.options.mutation=genes, or choose another searcher"

@@ -19,13 +19,20 @@ from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import ExpertPool, Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore
 
-__all__ = ["check_searcher", "pool_of", "searcher_settings"]
+__all__ = ["adds_pushes", "check_searcher", "pool_of", "searcher_settings"]
+
+_PUSHES = "svd"  # a mutation of CycleQD's
 
 
 def searcher_settings(config: RunConfig) -> SearcherSettings:
     """The complete settings of the searcher, with its own seed."""
     chosen = replace(config.searcher, seed=child_seed(config.seed, "search"))
     return searchers.load(chosen.name).complete(chosen)
+
+
+def adds_pushes(config: RunConfig) -> bool:
+    """Whether the searcher adds pushes towards experts to its candidates, of which no genome tells."""
+    return searcher_settings(config).options.get("mutation") == _PUSHES
 
 
 def pool_of(config: RunConfig, spec: GenomeSpec, method: MergeMethod, checkpoints: Checkpoints) -> ExpertPool | None:

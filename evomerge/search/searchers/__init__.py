@@ -25,7 +25,7 @@ from functools import partial
 from evomerge.errors import InputError
 from evomerge.registry import Registry
 from evomerge.search.searchers._shared.archives.averages import average_of
-from evomerge.search.searchers._shared.archives.pushes import Push, Pushes, pushed
+from evomerge.search.searchers._shared.archives.pushes import Push, Pushes, pushed, with_pushes
 from evomerge.search.searchers._shared.archives.record import CellRecord
 from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
@@ -82,6 +82,7 @@ __all__ = [
     "pushed",
     "table",
     "unsteady",
+    "with_pushes",
 ]
 
 _REGISTRY = Registry[SearcherSpec](__name__, __path__, "SEARCHER", "searcher")

@@ -12,7 +12,7 @@ from evomerge.evaluation import EXPERT, Evaluation, Objective
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import PostStep, Recipe
 
-__all__ = ["Push", "Pushes", "forgotten", "pushed"]
+__all__ = ["Push", "Pushes", "forgotten", "pushed", "with_pushes"]
 
 _STEP = "svd_push"
 
@@ -89,7 +89,17 @@ def pushed(genome: GenomeSpec, x: NDArray[np.float64], pushes: Sequence[Push], s
         pushes: Equal draws added up.
         size: The largest factor that a push of weight 1 extrapolates a direction by.
     """
-    recipe = genome.decode(x)
+    return with_pushes(genome.decode(x), pushes, size)
+
+
+def with_pushes(recipe: Recipe, pushes: Sequence[Push], size: float) -> Recipe:
+    """A recipe with pushes: a step for each expert, after its own steps.
+
+    Args:
+        recipe: The recipe.
+        pushes: Equal draws added up.
+        size: The largest factor that a push of weight 1 extrapolates a direction by.
+    """
     steps = []
     for expert in sorted({push.expert for push in pushes}):
         own = [push for push in pushes if push.expert == expert]
