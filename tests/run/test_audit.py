@@ -82,9 +82,11 @@ def test_files_of_all_kinds_give_the_same_difference(desk: Path, tmp_path: Path)
     shuffled.write_text("\n".join(reversed(lines)) + "\n")
     ways = [(f"a={desk / 'one.json'}", f"b={desk / 'two.json'}"), (f"a={logged(desk, 'one')}", f"b={shuffled}")]
     ways += [(f"a={desk / 'one.json'}", f"b={logged(desk, 'two')}"), (f"a={logged(desk, 'one').parent}", ways[0][1])]
+    renamed = Path(shutil.copy(desk / "one.json", tmp_path / "one.jsonl"))
+    ways += [(f"a={renamed}", ways[0][1])]
     found = [audited(tmp_path, *way, "metric=acc_norm", "cluster=passage", "tried=1") for way in ways]
     values = [[one[name] for name in ("difference", "se", "low", "high", "items", "clusters")] for one in found]
-    assert values == [values[0]] * 4
+    assert values == [values[0]] * 5
     assert (found[0]["items"], found[0]["clusters"]) == (80, 20)
     a, b = (
         {line["doc_id"]: line for line in map(json.loads, logged(desk, name).read_text().splitlines())}

@@ -16,6 +16,7 @@ from evomerge.texts import read_text, too_deep
 
 _MANIFEST = "manifest.json"
 _GZIP = b"\x1f\x8b"
+_INDENTED = (b"{\n", b"{\r\n")  # begins what ``evaluate`` writes, whatever the file's name ends with
 _EXPECTED = (
     "a run's folder with a model (RUN:knee, RUN:base), a file of `evomerge evaluate out=FILE`, responses one a line, "
     "lm-eval's samples_*.jsonl or their folder, or a log of Inspect's (.json, .eval)"
@@ -70,7 +71,7 @@ def _of_file(word: str, path: Path) -> Samples:
         return inspect_logs.read_archive(word, path)
     if start.startswith(_GZIP):
         raise InputError(f"{word} is packed with gzip; unpack it first: gzip -d {word}")
-    if path.suffix == ".json" and not has_lines(path):
+    if (path.suffix == ".json" or start.startswith(_INDENTED)) and not has_lines(path):
         return _of_json(word, path, _json(path))
     lines = json_lines(path)
     if lm_eval.is_lm_eval(lines[0][1]):
