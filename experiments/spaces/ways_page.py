@@ -89,8 +89,8 @@ def _findings() -> list[str]:
         "  where both are searched at once the front covers 2.7 points less.",
         "- What rounds, a round of noise, archives, M2N2, CycleQD and searchers that fit a model return is level with",
         "  plain `nsga2`: every interval holds zero, the means lie between -0.5 and +1.3 points.",
-        "- The fronts of `cma_me`, which is told one number where `nsga2` is told two, and of `gp` cover less: by 3.2 and",
-        "  2.5 points, with intervals that end at or just below zero.",
+        "- The fronts of `cma_me`, which is told one number where `nsga2` is told two, and of `gp` cover less: by 3.2",
+        "  and 2.5 points, with intervals that end at or just below zero.",
         "- No candidate has failed.",
     ]
 
