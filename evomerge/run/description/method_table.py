@@ -72,8 +72,10 @@ def markdown() -> str:
         [
             "# Merge methods",
             "",
-            "Written by `evomerge methods markdown=evomerge/methods/README.md`. `evomerge methods name=NAME` says",
+            "Every merge method and every step after the merge, for whoever chooses one;",
+            "[Methods and recipes](../merging/README.md) says how they are used. `evomerge methods name=NAME` says",
             "what each option means, and which bounds a search has.",
+            "`evomerge methods markdown=evomerge/methods/README.md` wrote this page.",
             "",
             *lines,
             "",
