@@ -54,6 +54,8 @@ def find_member(store: RunStore, wanted: Written) -> str:
     known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee, best:TASK, {FORMS}"
     known = known if members else empty_front(store)
     what = "stands for several candidates" if found else "is no member of this run"
+    if named == RECOMMENDED and not found:
+        what = "is nobody: the searcher recommended nothing beside its candidates"
     if named and len(named) < _SHORTEST_PREFIX and any(digest.startswith(named) for digest in ids):
         what = f"is too short for a digest; write {_SHORTEST_PREFIX} digits or more"
     raise InputError(f"member: {wanted!r} {what}{suggest(named, [*ids, 'knee'] if ids else [])} ({known})")

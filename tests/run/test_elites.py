@@ -68,6 +68,8 @@ def test_every_cell_is_a_member_by_its_name(run: Path) -> None:
         assert find_member(store, elite.name) == elite.digest
     with pytest.raises(InputError, match=r"member: 'cell:9-9' has no elite.*cells with an elite are cell:"):
         find_member(store, "cell:9-9")
+    with pytest.raises(InputError, match="'recommended' is nobody: the searcher recommended nothing beside its candid"):
+        find_member(store, "recommended")
 
 
 def test_measures_are_a_part_of_what_the_run_is(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
