@@ -62,7 +62,7 @@ def find_member(store: RunStore, wanted: Written) -> str:
 
 
 def _recommended(store: RunStore) -> list[str]:
-    """What the searcher recommended at the end of the last session that it recommended anything in."""
+    """The recommendation that the searcher gave at the end of the last session in which it gave any."""
     known = [e for e in store.evaluations("search") if e.recommended and e.error is None]
     last = max((e.batch for e in known), default=0)
     return sorted({e.digest for e in known if e.batch == last})
