@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,8 +46,10 @@ def stopped_removal(inside: Inside, apart: Apart, number: signal.Signals) -> For
         for copy in range(_FILES):
             part.with_name(f"copy-{copy}").hardlink_to(part)
         child = apart.start(CHILD, str(inside.code), str(path), str(inside.folder))
+        seen = _FILES + 1
         while part.parent.exists():
-            seen = sum(1 for _ in part.parent.glob("*"))
+            with suppress(FileNotFoundError):  # it has gone since, all of it
+                seen = sum(1 for _ in part.parent.glob("*"))
             assert seen > _FILES or not part.parent.exists(), "half of a folder is there"
             assert child.poll() is None
         child.send_signal(number)

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from evomerge.merging import LiveModel
-from evomerge.statistics import Calibration, Collection, Limits, Passage, Wanted
+from evomerge.statistics import Calibration, Collection, Limits, Passage, Wanted, names
 from tests.building import VOCABULARY, tiny
 
 Arrays = dict[str, torch.Tensor]
+ROUTERS = {"router_logits", "router_usage"}  # statistics of these alone: a dense model is refused
+DENSE = [name for name in names() if name not in ROUTERS]
 
 
 def calibration(*lengths: int, seed: int = 0, answer: int | None = None) -> Calibration:

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from evomerge.merging import LiveModel
-from evomerge.statistics import Collection, Limits, Wanted, names
+from evomerge.statistics import Collection, Limits, Wanted
 from tests.building import MODEL_TYPES, tiny
-from tests.statistics.conftest import calibration, collected
+from tests.statistics.conftest import DENSE, calibration, collected
 
 LiveOf = Callable[[str], LiveModel]
 TEXTS = calibration(24, 17)
@@ -109,11 +109,11 @@ def test_tied_embeddings_have_one_array_under_two_names(tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"]
     live = LiveModel.load(folder)
-    for name in names():
+    for name in DENSE:
         found = collected(live, TEXTS, Wanted(name))
         both = [found.get(one) for one in ("model.embed_tokens.weight", "lm_head.weight")]
         assert both[0] is both[1]
-        # Others are of a layer's states, of routers, or of the gradients of what a linear layer gives.
+        # Others are of a layer's states, or of the gradients of what a linear layer gives.
         assert (both[0] is not None) == (name in ("channel_abs", "fisher", "gram", "snip")), name
 
 

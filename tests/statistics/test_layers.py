@@ -16,7 +16,7 @@ from evomerge.merging import LiveModel
 from evomerge.statistics import LAYERS, Calibration, Collection, Limits, Wanted, load
 from evomerge.statistics._shared.observing.layers import layers_of, watching
 from evomerge.statistics.layer_cka import u_centred
-from tests.statistics.conftest import calibration, collected
+from tests.statistics.conftest import ROUTERS, calibration, collected
 
 LiveOf = Callable[[str], LiveModel]
 FolderOf = Callable[[str], Path]
@@ -74,8 +74,10 @@ def test_logits_are_those_that_transformers_tells(folder_of: FolderOf, live_of: 
         torch.testing.assert_close(used.double(), chosen / chosen.sum(), rtol=1e-6, atol=1e-9)
 
 
-def test_a_model_without_routers_has_no_arrays_of_them(llama: LiveModel) -> None:
-    assert not collected(llama, TEXTS, Wanted("router_logits"))
+@pytest.mark.parametrize("name", sorted(ROUTERS))
+def test_a_model_without_routers_is_refused(llama: LiveModel, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: transformers computes nothing in this model"):
+        collected(llama, TEXTS, Wanted(name))
 
 
 def test_usage_counts_the_largest_and_of_equal_ones_the_first() -> None:
