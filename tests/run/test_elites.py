@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from evomerge.errors import InputError
 from evomerge.recipe import Recipe
 from evomerge.report import archives, write
 from evomerge.report.archive.competition import competition
+from evomerge.report.facts import Facts
+from evomerge.report.page import report_page
 from evomerge.report.results import Results
 from evomerge.run.members import find_member
 from evomerge.store import RunStore
@@ -117,6 +120,10 @@ def test_the_report_shows_who_shares_the_items_in_m2n2(tmp_path: Path) -> None:
     for member in found.members:
         assert member.name in page
         assert f"`{member.name}`" in text
+    facts, none = Facts(store), dict.fromkeys(found.tasks, 0.0)
+    unsolved = [replace(member, scores=none, shares=none, alone=0) for member in found.members]
+    vars(facts)["competition"] = replace(found, members=tuple(unsolved), unsolved=found.items)
+    assert "of which 48 are scored on by none" in report_page(facts), "where nobody answers anything right"
     data = json.loads((folder / "archive.json").read_text())
     assert [member["digest"] for member in data["members"]] == [member.digest for member in found.members]
     assert (folder / "archive.png").stat().st_size > 5000
