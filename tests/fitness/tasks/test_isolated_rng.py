@@ -32,8 +32,12 @@ def test_inside_the_seed_decides_and_outside_nothing_changes() -> None:
     assert (random.getstate(), torch.get_rng_state().tolist()) == before
 
 
-def test_inside_nobody_hears_lm_eval(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inside_nobody_hears_lm_eval(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     logger, below = logging.getLogger("lm_eval"), logging.getLogger("lm_eval.api.task")
+    for one in (logger, below):  # Hydra disables the loggers there are where it starts a sweep, which a test may have done
+        monkeypatch.setattr(one, "disabled", False)
     own = logging.StreamHandler()
     logger.addHandler(own)
     try:
