@@ -36,7 +36,7 @@ def test_inside_nobody_hears_lm_eval(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger, below = logging.getLogger("lm_eval"), logging.getLogger("lm_eval.api.task")
-    for one in (logger, below):  # Hydra disables the loggers there are where it starts a sweep, which a test may have done
+    for one in (logger, below):  # Hydra disables all loggers there are where a sweep begins, as in other tests
         monkeypatch.setattr(one, "disabled", False)
     own = logging.StreamHandler()
     logger.addHandler(own)
