@@ -4,12 +4,15 @@
     python -m experiments.methods.study --page
 
 Each search's figures are a line of FOLDER/searches.jsonl as soon as it is over. A repeated command goes on;
-in a new folder it goes on from the committed figures.
+in a new folder it goes on from the committed figures. Several processes can share a folder; each takes the
+next search that no other has.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import os
 import shutil
 import time
@@ -102,9 +105,9 @@ def ways() -> Iterator[Way]:
             yield from (Way(name, (step,)) for step in STEPS.get(name, ()))
 
 
-def search(family: Family, way: Way, seed: int, folder: Path, *, timed: bool = True) -> dict[str, Any]:
-    """One search, and what it returns; its seconds only if they are to be compared with those of others."""
-    started = time.perf_counter()
+def search(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
+    """One search, and what it returns; its seconds are the processor's, as other work may share the cores."""
+    started = time.process_time()
     run = evomerge.search(
         **family.values,
         **({"post": list(way.post)} if way.post else {}),
@@ -118,8 +121,7 @@ def search(family: Family, way: Way, seed: int, folder: Path, *, timed: bool = T
         seed=seed,
         run_dir=str(folder),
     )
-    seconds = round(time.perf_counter() - started, 2) if timed else None
-    return {**returned(run, family), "seconds": seconds}
+    return {**returned(run, family), "seconds": round(time.process_time() - started, 2)}
 
 
 def best_of(run: evomerge.Run, family: Family) -> str:
@@ -173,6 +175,18 @@ def _error(run: evomerge.Run, record: Evaluation, family: Family) -> float:
     return float(np.sqrt(variance)) / len(family.tasks)
 
 
+@contextlib.contextmanager
+def _claimed(file: Path) -> Iterator[bool]:
+    """Whether no other process has the search; ours until the block or this process ends."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,7 +195,6 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", help="only these")
     parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--untimed", action="store_true", help="keep no seconds, as other work shares the core")
     parser.add_argument("--page", action="store_true", help="write the page from what there is, and search nothing")
     arguments = parser.parse_args()
     file, family = arguments.work / "searches.jsonl", families(arguments.models)[arguments.family]
@@ -189,16 +202,19 @@ def main() -> None:
     if not file.exists():  # elsewhere a part may be done, and committed
         for entry in committed(arguments.out):
             json_lines.append(file, entry)
-    done = {(entry["family"], entry["way"], entry["seed"]) for entry in json_lines.read(file)}
     for seed in range(0 if arguments.page else family.seeds):
         for way in ways():
-            if (arguments.family, way.name, seed) in done or way.method not in (arguments.methods or [way.method]):
+            if way.method not in (arguments.methods or [way.method]):
                 continue
             folder = arguments.work / f"{arguments.family}-{way.name.replace(' ', '')}-{seed}"
-            found = search(family, way, seed, folder, timed=not arguments.untimed)
-            json_lines.append(file, {"family": arguments.family, "way": way.name, "seed": seed, **found})
+            key = {"family": arguments.family, "way": way.name, "seed": seed}
+            with _claimed(folder.with_suffix(".lock")) as claimed:
+                if not claimed or any(key.items() <= entry.items() for entry in json_lines.read(file)):
+                    continue
+                found = search(family, way, seed, folder)
+                json_lines.append(file, {**key, **found})
             shutil.rmtree(folder)
-            print(f"{way.name}, seed {seed}: {100 * found['score']:.1f} %, {found['seconds'] or '?'} s", flush=True)
+            print(f"{way.name}, seed {seed}: {100 * found['score']:.1f} %, {found['seconds']} s", flush=True)
     write(arguments.work, arguments.out)
 
 
