@@ -1,29 +1,33 @@
-"""People as judges: a Python objective that asks a person which of two texts is better, on a page of this machine.
+"""People as judges: a Python objective that asks which of two texts is better, on a page of this machine.
 
 Copy this file, put ``prompts.json`` beside it, a list of ``[prompt, text to compare with]``, and start both:
 
     python people.py 8765
     evomerge search ... functions=[people.py:preferred] objectives=[python.preferred,t1.acc]
-
-``preferred`` is the share of prompts at which the candidate's text was chosen. Nobody sees which text is whose. A
-choice is kept in ``choices``, so nobody is asked twice, and a search that goes on, or another one, finds it there.
 """
 
-from __future__ import annotations
-
-import hashlib
 import html
 import json
+import sqlite3
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import parse_qs
+from wsgiref.simple_server import WSGIServer, make_server
 
 HERE = Path(__file__).parent
-QUESTIONS, CHOICES = HERE / "questions", HERE / "choices"
-BUTTON = '<button name="choice" value="{}-{}">{}</button>'
+NOTHING = '<meta http-equiv="refresh" content="2;url=/">Nothing to judge just now.'
+BUTTON = '<pre>{}</pre><button name="{}" value="{}">This one is better</button>'
+
+
+def pairs(statement: str, *values: Any) -> list[Any]:
+    """Runs SQL on the pairs of texts and what was chosen of them, which are kept."""
+    with closing(sqlite3.connect(HERE / "choices.db", isolation_level=None)) as file:
+        file.execute("CREATE TABLE IF NOT EXISTS pairs (prompt, one, other, better, UNIQUE (prompt, one, other))")
+        return file.execute(statement, values).fetchall()
 
 
 def preferred(model: Any, tokenizer: Any) -> float:
@@ -33,59 +37,36 @@ def preferred(model: Any, tokenizer: Any) -> float:
         given = tokenizer(prompt, return_tensors="pt").to(model.device)
         tokens = model.generate(**given, max_new_tokens=24, do_sample=False)[0, given["input_ids"].shape[1] :]
         text = tokenizer.decode(tokens, skip_special_tokens=True)
-        wins.append(0.5 if text == other else float(chosen(prompt, sorted([text, other])) == text))
+        wins.append(0.5 if text == other else float(chosen(prompt, *sorted([text, other])) == text))
     return sum(wins) / len(wins)
 
 
-def chosen(prompt: str, texts: list[str]) -> str:
-    """The text that a person prefers; waits until somebody has said so."""
-    key = hashlib.sha256(json.dumps([prompt, texts]).encode()).hexdigest()[:24]
-    texts = texts[:: 1 if int(key, 16) % 2 else -1]  # on either side by chance, the same one in every session
-    keep(QUESTIONS / key, [prompt, *texts])
-    while not (CHOICES / key).exists():
-        time.sleep(0.02)
-    return texts[int((CHOICES / key).read_text(encoding="utf-8"))]
+def chosen(*pair: str) -> str:
+    """The text that a person prefers; waits until somebody has said so. Nobody is asked twice."""
+    pairs("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, NULL)", *pair)
+    while (better := pairs("SELECT better FROM pairs WHERE (prompt, one, other) = (?, ?, ?)", *pair)[0][0]) is None:
+        time.sleep(0.1)
+    return pair[1 + better]
 
 
-def keep(path: Path, value: Any) -> None:
-    """Writes a file in one step, as others look at it meanwhile."""
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_name(f".{path.name}.{time.time_ns()}")
-    draft.write_text(json.dumps(value), encoding="utf-8")
-    draft.replace(path)
+def page(request: Any, start: Any) -> list[bytes]:
+    """Keeps a choice and shows the first pair that nobody has judged; nothing says which text is whose."""
+    sent = request["wsgi.input"].read(int(request["CONTENT_LENGTH"] or 0)).decode()
+    for key, (side, *_) in parse_qs(sent).items():
+        pairs("UPDATE pairs SET better = ? WHERE rowid = ? AND better IS NULL", int(side == "1"), key)
+    shown = [NOTHING]
+    for key, prompt, *texts in pairs("SELECT rowid, prompt, one, other FROM pairs WHERE better IS NULL LIMIT 1"):
+        buttons = [BUTTON.format(html.escape(text), key, side) for side, text in enumerate(texts)]
+        shown = ['<form method="post">', f"<h1>{html.escape(prompt)}</h1>", *buttons[:: 1 if key % 2 else -1]]
+    start("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+    return [line.encode() for line in ("<!doctype html>", *shown)]
 
 
-class Page(BaseHTTPRequestHandler):
-    """The first pair that nobody has judged, with a button below each text."""
-
-    def do_GET(self) -> None:
-        """Shows it."""
-        keys = sorted(path.name for path in QUESTIONS.glob("[!.]*") if not (CHOICES / path.name).exists())
-        body = '<meta http-equiv="refresh" content="2"><p>Nothing to judge just now.</p>'
-        if keys:
-            prompt, *texts = map(html.escape, json.loads((QUESTIONS / keys[0]).read_text(encoding="utf-8")))
-            cells = (f"<td><pre>{text}</pre>{BUTTON.format(keys[0], i, 'better')}" for i, text in enumerate(texts))
-            body = f'<form method="post"><h1>{prompt}</h1><table><tr>{"".join(cells)}</table></form>'
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.end_headers()
-        self.wfile.write(f"<!doctype html><title>{len(keys)} to judge</title>{body}".encode())
-
-    def do_POST(self) -> None:
-        """Keeps a choice and shows the next pair."""
-        sent = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        key, _, side = sent["choice"][0].partition("-")
-        if (QUESTIONS / Path(key).name).exists() and side in ("0", "1"):
-            keep(CHOICES / Path(key).name, int(side))
-        self.send_response(303)
-        self.send_header("Location", "/")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+class Server(ThreadingMixIn, WSGIServer):
+    """A server that a browser's idle connections do not hold up."""
 
 
 if __name__ == "__main__":
-    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Page) as server:
+    with make_server("127.0.0.1", int(sys.argv[1]), page, server_class=Server) as server:
         print(f"http://127.0.0.1:{server.server_port}", flush=True)
         server.serve_forever()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +28,7 @@ PROMPTS = [["the quick", "m"], ["a cat", "m"], ["four", "m"]]
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[str]:
-    """The page's address, served by the program itself."""
+    """The page's address, served by a copy of the program."""
     shutil.copy(PROGRAM, tmp_path / "people.py")
     (tmp_path / "prompts.json").write_text(json.dumps(PROMPTS))
     command = [sys.executable, str(tmp_path / "people.py"), "0"]
@@ -48,12 +52,24 @@ class Judge(threading.Thread):
 
     def look(self) -> None:
         """Judges the pair that is shown, if there is one."""
-        shown = urllib.request.urlopen(self.address, timeout=20).read().decode()
-        texts = re.findall(r'<td><pre>(.*?)</pre><button name="choice" value="([^"]+)">', shown, re.DOTALL)
+        texts = re.findall(r'<pre>(.*?)</pre><button name="([^"]+)" value="([^"]+)">', shown(self.address), re.DOTALL)
         if texts:
-            sent = urllib.parse.urlencode({"choice": min(texts)[1]}).encode()
-            urllib.request.urlopen(self.address, sent, timeout=20).read()
+            _, key, side = min(texts)
+            shown(self.address, {key: side})
             self.judged += 1
+
+
+def shown(address: str, sent: dict[str, str] | None = None) -> str:
+    """The page, after what is sent to it."""
+    data = None if sent is None else urllib.parse.urlencode(sent).encode()
+    found: str = urllib.request.urlopen(address, data, timeout=20).read().decode()
+    return found
+
+
+def pairs(folder: Path) -> list[tuple[Any, ...]]:
+    """Prompt, both texts, and which of them was chosen."""
+    with closing(sqlite3.connect(folder / "choices.db")) as file:
+        return file.execute("SELECT prompt, one, other, better FROM pairs").fetchall()
 
 
 def test_a_search_follows_a_persons_choices_and_asks_nobody_twice(page: str, tmp_path: Path) -> None:
@@ -71,14 +87,36 @@ def test_a_search_follows_a_persons_choices_and_asks_nobody_twice(page: str, tmp
     scores = [one.metrics["python.preferred"] for one in found]
     assert len(scores) == 6
     assert all(0.0 <= score <= 1.0 and (6 * score) % 1.0 == pytest.approx(0.0, abs=1e-9) for score in scores)
-    questions, choices = (
-        {path.name: path for path in (tmp_path / kind).iterdir()} for kind in ("questions", "choices")
-    )
-    assert questions.keys() == choices.keys()
-    assert len(choices) == judge.judged > 0
-    for key, path in questions.items():
-        _, *texts = json.loads(path.read_text())
-        assert texts[int(choices[key].read_text())] == min(texts), "what was chosen is what was preferred"
+    kept = pairs(tmp_path)
+    assert len(kept) == len({pair[:3] for pair in kept}) == judge.judged > 0
+    for _, *texts, better in kept:
+        assert texts[better] == min(texts), "what was chosen is what was preferred"
     # Nobody is there any more, and nobody is needed: another search of the same candidates finds all choices.
     assert family.search(tmp_path / "again", **changes) == 0
     assert [one.metrics for one in candidates(RunStore.read(tmp_path / "again"))] == [one.metrics for one in found]
+    assert pairs(tmp_path) == kept
+
+
+def test_the_page_shows_texts_as_texts_and_counts_a_choice_once(page: str, tmp_path: Path) -> None:
+    """Whatever a model writes, and whatever is sent."""
+    assert "Nothing to judge" in shown(page)
+    with closing(sqlite3.connect(tmp_path / "choices.db", isolation_level=None)) as file:
+        file.execute("INSERT INTO pairs VALUES ('<b>Which?</b>', '<script>alert(1)</script>', '\"x\" & y', NULL)")
+    text = shown(page)
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert "<pre>&lt;script&gt;alert(1)&lt;/script&gt;</pre>" in text
+    assert "<pre>&quot;x&quot; &amp; y</pre>" in text
+    shown(page, {"nobody": "1", "7": "0"})
+    assert [better for *_, better in pairs(tmp_path)] == [None]
+    assert "Nothing to judge" in shown(page, {"1": "1"})
+    shown(page, {"1": "0"})
+    assert [better for *_, better in pairs(tmp_path)] == [1]
+
+
+def test_the_page_is_of_this_machine_alone(page: str) -> None:
+    """Another address of it, which a server of all addresses would answer at, finds nobody."""
+    port = urllib.parse.urlparse(page).port
+    assert page == f"http://127.0.0.1:{port}"
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        shown(f"http://127.0.0.2:{port}")
