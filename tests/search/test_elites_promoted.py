@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evomerge.analysis.diversity.grid import Grid, elites, spread
-from evomerge.evaluation import Constraint, Evaluation, Job, Outcome, Response
+from evomerge.evaluation import Constraint, Evaluation, Failure, Job, Outcome, Response
 from evomerge.recipe import Recipe
 from evomerge.search import Budgets, Criteria, PromoteSettings, SearchPlan, factory
 from evomerge.search.searchers import CellRecord, Observation, Problem, Pushes, SearcherSettings, make, pushed
@@ -61,13 +61,32 @@ def test_patience_counts_batches_without_a_new_or_better_cell(steady: int | None
     assert (again, jobs) == (result, [])
 
 
+@pytest.mark.parametrize(("steady", "fails", "ends"), [(None, 12, 16), (8, 5, 9)])
+def test_a_failed_candidate_reaches_no_cell(steady: int | None, fails: int, ends: int, tmp_path: Path) -> None:
+    """All others are in one cell, none better than the first; the cell that a failure is told for stays empty."""
+    asked: list[str] = []
+
+    def alike(job: Job) -> Outcome:
+        asked.append(job.recipe.digest)
+        if len(asked) == len(work.baselines) + fails:
+            return Outcome(error=Failure("nonfinite", "weight of layer 3 is nan"))
+        return Outcome(
+            tuple(Response(task, item, {"acc": 0.6, "loss": 0.4}) for task in job.items for item in job.items[task])
+        )
+
+    work = replace(plan("map_elites", depth="model", budgets=Budgets(evaluations=100, patience=1)), steady=steady)
+    result, _ = search(tmp_path, work, alike)
+    assert (result.reason, result.evaluations) == ("patience", ends)
+
+
 def test_a_corrected_elite_gives_way_and_its_cell_counts_again() -> None:
     grid = Grid((0.0,), (1.0,), 4)
     record = CellRecord(grid, 1)
 
-    def told(id: str, value: float, at: float) -> Observation:
-        return Observation(id, np.array([value]), np.zeros(1), measures=np.array([at]))
+    def told(id: str, value: float, at: float, failed: float = 0.0) -> Observation:
+        return Observation(id, np.array([value]), np.array([failed]), measures=np.array([at]))
 
+    assert not record.add([told("z", 9.0, 0.0, failed=1.0)]), "a failure is in no cell"
     assert record.add([told("a", 1.0, 0.1)])
     assert not record.add([told("b", 2.0, 0.2)]), "worse in the same cell"
     assert record.add([told("c", 3.0, 0.9)]), "worse in a new one"

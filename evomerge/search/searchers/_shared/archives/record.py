@@ -36,12 +36,13 @@ class CellRecord:
         """Takes in what the searcher is told, corrected values of elites too.
 
         Args:
-            observations: With measures.
+            observations: With measures. Those of candidates that could not be scored (`Observation.G`) are passed over:
+                their measures are placeholders.
 
         Returns:
             Whether a candidate that is told for the first time has a cell to itself, or is better than who had it.
         """
-        told = {one.id: one for one in observations}
+        told = {one.id: one for one in observations if not (one.G.size and one.G[-1] > 0.0)}
         again = {id: one for id, one in told.items() if id in self._told}
         new = [one for id, one in told.items() if id not in again]
         self._told |= told
