@@ -94,6 +94,14 @@ def tiny(model_type: str, folder: Path, seed: int, *, dtype: torch.dtype = torch
     return save_model(_random(config, seed, dtype), folder)
 
 
+def tiny_dense(model_type: str, folder: Path, *, dtype: torch.dtype = torch.float32) -> Path:
+    """Saves a random dense model of a type that mixtures are built of: one of :data:`MODEL_TYPES`, or a Qwen3."""
+    if model_type in MODEL_TYPES:
+        return tiny(model_type, folder, 0, dtype=dtype)
+    config = transformers.Qwen3Config(**_sizes(), num_key_value_heads=2, head_dim=8)
+    return save_model(_random(config, 0, dtype), folder)
+
+
 def perturbed(source: Path, folder: Path, seed: int, scale: float = 0.02) -> Path:
     """Saves an expert: the source's files with normal noise added to every floating-point tensor.
 

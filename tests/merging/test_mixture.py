@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,19 +15,10 @@ from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger
 from evomerge.merging.mixture import BuiltMixture, CondensedMixture, Grouping, copy_recipe, one_by_one, write_source
 from evomerge.recipe import CheckpointRef
-from tests.building import MODEL_TYPES, perturbed, save_model, tiny
+from tests.building import perturbed, rewrite, tiny, tiny_dense
 
 MIXTURES = {"llama": "mixtral", "mistral": "mixtral", "qwen2": "qwen2_moe", "qwen3": "qwen3_moe"}
 IDS = torch.tensor([[1, 5, 9, 30, 77, 4]])
-
-
-def dense(kind: str, folder: Path) -> Path:
-    if kind in MODEL_TYPES:
-        return tiny(kind, folder, 0)
-    config = transformers.Qwen3Config(**{**MODEL_TYPES["llama"]().to_dict(), "model_type": "qwen3", "head_dim": 8})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return save_model(transformers.Qwen3ForCausalLM(config).eval(), folder)
 
 
 def merger_of(folder: Path, *more: Path) -> tuple[Merger, Checkpoints, CheckpointRef]:
@@ -64,7 +56,7 @@ def logits(folder: Path, kind: str | None = None) -> torch.Tensor:
 @pytest.mark.parametrize(("kind", "mixture"), MIXTURES.items())
 def test_copies_of_one_expert_answer_as_it_does(tmp_path: Path, kind: str, mixture: str) -> None:
     """Whatever the routers say; and so does what is left when they are merged again."""
-    base = dense(kind, tmp_path / "base")
+    base = tiny_dense(kind, tmp_path / "base")
     gates = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(1))
     out = built(tmp_path / "out", base, [base] * 3, gates)
     wanted = logits(base)
@@ -76,8 +68,27 @@ def test_copies_of_one_expert_answer_as_it_does(tmp_path: Path, kind: str, mixtu
     torch.testing.assert_close(logits(one, left), wanted, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize(
+    ("mixture", "left", "changes"), [("mixtral", "mistral", {}), ("qwen3_moe", "qwen3", {"norm_topk_prob": True})]
+)
+def test_one_expert_is_left_of_a_mixture_that_was_born_one(
+    tmp_path: Path, mixture: str, left: str, changes: dict[str, bool]
+) -> None:
+    """Its config says what no dense model's does: the width of a Mixtral's heads follows from other fields."""
+    model = tiny(mixture, tmp_path / "model", 0, **changes)
+
+    def copy(tensors: dict[str, torch.Tensor]) -> None:
+        for name in tensors:
+            if ".experts." in name:
+                tensors[name] = tensors[re.sub(r"experts\.\d+", "experts.0", name)].clone()
+
+    rewrite(model, copy)
+    one = condensed(tmp_path / "one", model, Grouping(((0, 1, 2),), (0.5, 0.3, 0.2)))
+    torch.testing.assert_close(logits(one, left), logits(model, mixture), rtol=0, atol=2e-6)
+
+
 def test_routers_choose_experts_whose_blocks_are_copies(tmp_path: Path) -> None:
-    base = dense("llama", tmp_path / "base")
+    base = tiny_dense("llama", tmp_path / "base")
     other = perturbed(base, tmp_path / "other", 1)
     rows = torch.zeros(2, 16)
     out = built(tmp_path / "out", base, [base, other], rows, 1)
@@ -119,7 +130,7 @@ def test_stacked_experts_are_the_same_experts(tmp_path: Path, kind: str) -> None
 
 
 def test_what_makes_no_mixture_is_told_at_once(tmp_path: Path) -> None:
-    base, narrow = dense("llama", tmp_path / "base"), tiny("llama", tmp_path / "narrow", 0, intermediate_size=24)
+    base, narrow = tiny_dense("llama", tmp_path / "base"), tiny("llama", tmp_path / "narrow", 0, intermediate_size=24)
     with pytest.raises(InputError) as caught:
         built(tmp_path / "out", base, [base, narrow], torch.zeros(2, 7), 3)
     count, shape, gates = caught.value.problems

@@ -80,6 +80,8 @@ def dense_config(config: Mapping[str, Any], family: MixtureFamily, where: str) -
     """
     mixture = _read(family.model_type, config, where)
     given = mixture.to_dict()
+    if given.get("head_dim") is None:  # in Mixtral's configs it follows from the others
+        given["head_dim"] = given["hidden_size"] // given["num_attention_heads"]
     # A window of attention is what tells the two dense types of Mixtral apart.
     kind = family.dense[-1]
     blank = CONFIG_MAPPING[kind]().to_dict()
