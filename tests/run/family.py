@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from evomerge.cli.main import main
 from evomerge.store import RunStore
-from tests.building import perturbed, tiny_llama
+from tests.building import perturbed, tiny_dense, tiny_llama
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = '''
@@ -69,9 +71,12 @@ class Family:
         return main(["search", *self.words(run, **changes)])
 
 
-def write_family(folder: Path, hidden: int = 16) -> Family:
-    """Writes a base, two experts and two tasks."""
-    tiny_llama(folder / "base", 0, hidden=hidden)
+def write_family(folder: Path, hidden: int = 16, model_type: str = "llama") -> Family:
+    """Writes a base, two experts and two tasks; the width is for Llamas."""
+    if model_type == "llama":
+        tiny_llama(folder / "base", 0, hidden=hidden)
+    else:
+        tiny_dense(model_type, folder / "base", dtype=torch.bfloat16)
     for seed, name in enumerate(("one", "two"), start=1):
         perturbed(folder / "base", folder / name, seed, 0.1)
     (folder / "tasks").mkdir()

@@ -13,10 +13,13 @@ import transformers
 from safetensors.torch import load_file
 
 from evomerge.cli.main import main
-from tests.building import plain_recipe, tiny_llama
-from tests.run.family import Family
+from tests.building import perturbed, plain_recipe, tiny, tiny_llama
+from tests.run.family import Family, write_family
 
 PROMPTS = [{"positive": ["what is one and two?", "add"]}, {"positive": ["a rhyme"], "negative": ["numbers"]}]
+
+
+BUILT = {"llama": "mixtral", "qwen2": "qwen2_moe", "qwen3": "qwen3_moe"}
 
 
 def build(family: Family, folder: Path, name: str, **words: object) -> Path:
@@ -36,16 +39,39 @@ def merged(family: Family, folder: Path) -> Path:
     return build(family, folder, "merged", base=None, recipe=folder / "mean.json", gate="hidden_mean")
 
 
+def texts(folder: Path) -> Path:
+    """Six texts to look at."""
+    file = folder / "texts.jsonl"
+    file.write_text("".join(json.dumps({"text": f"number {n} and {n * n}"}) + "\n" for n in range(6)))
+    return file
+
+
+def searched(family: Family, folder: Path, models: Sequence[Path], method: str) -> transformers.PreTrainedModel:
+    """The member that a search on models returns, exported, proved and loaded."""
+    run, words = folder / "run", {"statistics.folder": folder / "kept", "calibration": f"[{texts(folder)}]"}
+    words |= {"models": f"[{','.join(map(str, models))}]", "base": None, "method": method, "tasks": "[first]"}
+    assert family.search(run, evaluations=6, searcher="ga", **words) == 0
+    assert main(["export", f"run={run}", "member=knee", f"out={folder / 'member'}"]) == 0
+    assert not (folder / "member" / "mixture.json").exists()  # how its parents were made
+    model, said = transformers.AutoModelForCausalLM.from_pretrained(folder / "member", output_loading_info=True)
+    assert not any(said.values())
+    loaded: transformers.PreTrainedModel = model
+    return loaded
+
+
+def router_of(model: transformers.PreTrainedModel) -> torch.Tensor:
+    """That of the last layer."""
+    return model.get_parameter("model.layers.1.mlp.gate.weight")
+
+
 def test_built_and_condensed(family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mixture = merged(family, tmp_path)
     about = json.loads((mixture / "mixture.json").read_text())
     assert about["gate"] == "hidden_mean"
     assert [Path(expert["source"]).name for expert in about["experts"]] == ["one", "two"]
     assert "1. `two`" in (mixture / "README.md").read_text()
-    texts = tmp_path / "texts.jsonl"
-    texts.write_text("".join(json.dumps({"text": f"number {n} and {n * n}"}) + "\n" for n in range(6)))
     kept = f"statistics.folder={tmp_path / 'kept'}"
-    words = [f"model={mixture}", f"calibration=[{texts}]", "experts=1", kept]
+    words = [f"model={mixture}", f"calibration=[{texts(tmp_path)}]", "experts=1", kept]
     assert len(list((tmp_path / "kept").glob("*/statistic.json"))) == 3, (
         "of each expert's prompts, and of those not for it"
     )
@@ -71,15 +97,34 @@ def test_built_and_condensed(family: Family, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_two_mixtures_are_searched_on(family: Family, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model_type", BUILT)
+@pytest.mark.parametrize("method", ["linear", "regmean", "fisher"])
+def test_two_mixtures_are_searched_on(model_type: str, method: str, tmp_path: Path) -> None:
     """Two that differ in what everything but experts comes from, and in their routers; the member is proved."""
-    models = f"[{build(family, tmp_path, 'plain')},{merged(family, tmp_path)}]"
-    run = tmp_path / "run"
-    words = family.words(run, models=models, base=None, method="linear", evaluations=6, tasks="[first]", searcher="ga")
-    assert main(["search", *words]) == 0
-    assert main(["export", f"run={run}", "member=knee", f"out={tmp_path / 'member'}"]) == 0
-    assert transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "member").config.num_local_experts == 2
-    assert not (tmp_path / "member" / "mixture.json").exists()  # how its parents were built
+    family = write_family(tmp_path / "family", model_type=model_type)
+    mixtures = build(family, tmp_path, "plain"), merged(family, tmp_path)
+    member = searched(family, tmp_path, mixtures, method)
+    assert member.config.model_type == BUILT[model_type]
+    assert router_of(member).shape == (2, 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model_type", "experts"), [(kind, n) for kind in sorted(BUILT.values()) for n in (1, 2)])
+def test_two_condensed_mixtures_are_searched_on(model_type: str, experts: int, family: Family, tmp_path: Path) -> None:
+    """Of three experts two, or one; Qwen2-MoE's shared experts keep it a mixture, the others are dense then."""
+    whole = tiny(model_type, tmp_path / "whole", 0, dtype=torch.bfloat16)
+    fewer = []
+    for seed in (1, 2):
+        own = perturbed(whole, tmp_path / f"of_{seed}", seed, 0.1)
+        fewer.append(tmp_path / f"condensed_{seed}")
+        words = [f"model={own}", f"calibration=[{texts(tmp_path)}]", f"experts={experts}", f"out={fewer[-1]}"]
+        assert main(["condense", *words, f"statistics.folder={tmp_path / 'kept'}"]) == 0
+    member = searched(family, tmp_path, fewer, "regmean")
+    if experts == 2 or model_type == "qwen2_moe":
+        assert member.config.model_type == model_type
+        assert router_of(member).shape == (experts, 16)
+    else:
+        assert member.config.model_type == {"mixtral": "mistral", "qwen3_moe": "qwen3"}[model_type]
 
 
 def test_everything_that_is_wrong_is_told_at_once(
