@@ -19,6 +19,9 @@ LiveOf = Callable[[str], LiveModel]
 TEXTS = calibration(24, 17)
 # Matrices that get no Gram matrix, beside embeddings: convolutions, and products that are computed in another way.
 WITHOUT = {"mamba": {"A_log", "conv1d", "dt_proj"}, "llava": {"patch_embedding", "vision_tower", "multi_modal"}}
+# The name of the block with experts, those of an expert's matrices (gate, down, up), and its width.
+QWEN = ("mlp", ("gate_proj", "down_proj", "up_proj"), 8)
+EXPERTS = {"mixtral": ("block_sparse_moe", ("w1", "w2", "w3"), 32), "qwen2_moe": QWEN, "qwen3_moe": QWEN}
 
 
 @pytest.mark.parametrize("model_type", sorted(MODEL_TYPES))
@@ -34,9 +37,11 @@ def test_every_matrix_of_an_architecture(live_of: LiveOf, model_type: str) -> No
         assert array.any()
 
 
-def test_experts_in_one_parameter(live_of: LiveOf) -> None:
+@pytest.mark.parametrize("model_type", EXPERTS)
+def test_experts_in_one_parameter(live_of: LiveOf, model_type: str) -> None:
     """Each expert's inputs are those of the tokens that the router sends to it."""
-    live = live_of("mixtral")
+    live = live_of(model_type)
+    block, ends, width = EXPERTS[model_type]
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     experts = live.model.get_submodule("model.layers.1.mlp.experts")
     handle = experts.register_forward_pre_hook(lambda _, args: seen.append((args[0].double(), args[1])))
@@ -48,16 +53,16 @@ def test_experts_in_one_parameter(live_of: LiveOf) -> None:
     for index in range(3):
         own = torch.cat([hidden.flatten(0, -2)[(chosen == index).any(-1)] for hidden, chosen in seen])
         assert len(own)
-        first, second, third = (f"model.layers.1.block_sparse_moe.experts.{index}.w{n}.weight" for n in (1, 2, 3))
+        first, second, third = (f"model.layers.1.{block}.experts.{index}.{end}.weight" for end in ends)
         torch.testing.assert_close(gram[first].double(), own.T @ own / len(own), rtol=1e-4, atol=1e-6)
         assert gram[third] is gram[first]
         state = live.model.state_dict()
         gate, up = (state["model.layers.1.mlp.experts.gate_up_proj"][index].double() @ own.T).chunk(2)
         inner = (torch.nn.functional.silu(gate) * up).T
         torch.testing.assert_close(gram[second].double(), inner.T @ inner / len(own), rtol=1e-4, atol=1e-6)
-        assert output[first].shape == output[third].shape == (32, 32)
+        assert output[first].shape == output[third].shape == (width, width)
         assert not torch.equal(output[first], output[third])
-    assert "model.layers.1.block_sparse_moe.gate.weight" in gram
+    assert f"model.layers.1.{block}.gate.weight" in gram
     assert live.model.get_experts_implementation()[""] != "eager"
 
 
