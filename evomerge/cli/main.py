@@ -107,7 +107,7 @@ def _run_verb(verb: str, rest: list[str]) -> int:
         from evomerge.cli import sweep
 
         return sweep.run(words)
-    if verb == "check" and rest[:1] and rest[0] in pages.CHECKED:
+    if verb == "check" and rest[:1] and rest[0] in pages.VERBS:
         return _check(rest[0], rest[1:])
     if verb in pages.SEARCH_VERBS:
         options = {"measured": False} if verb == "check" and _HEADERS in words else {}
@@ -164,6 +164,20 @@ def _statistics(rest: Sequence[str]) -> int:
 
 def _check(verb: str, words: Sequence[str]) -> int:
     """Says what a verb would take that is no search; of statistics it collects those of one model."""
+    if verb == "search":
+        return _run_verb("check", list(words))
+    if verb not in pages.CHECKED:
+        raise InputError(f"check {verb}: {pages.not_checked(verb)}")
+    if verb == _STATISTICS and words[:1] and "=" not in words[0]:
+        if words[0] != "collect":
+            raise InputError(
+                f"check statistics {words[0]}: of statistics, check says what collecting would take: evomerge check "
+                "statistics model=... statistic=[...] calibration=[...]; without check there are evomerge statistics "
+                "list | collect | remove"
+            )
+        words = words[1:]
+        if words and not any(word.startswith(_NAMED) for word in words):
+            return _run_verb("check", list(words))  # nothing is named: a search's check says what that reads
     from evomerge.config import compose
     from evomerge.run import environment
 

@@ -162,6 +162,13 @@ def verb(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def not_checked(name: str) -> str:
+    """Why ``check`` says nothing of a verb, and what to write instead."""
+    of_search = name in SEARCH_VERBS
+    why = "write a search's words alone" if of_search else f"check foretells a search, {', '.join(CHECKED)}"
+    return f"{why}; {name} itself wants: {_EXAMPLES[name][0]} (evomerge {name} --help lists its keys)"
+
+
 def _plugin_options() -> Iterator[tuple[str, str]]:
     """Each option of a searcher or an executor with its text; those that several share are one entry."""
     specs = [searchers.load(name) for name in searchers.names()] + [executors.load(name) for name in executors.names()]
