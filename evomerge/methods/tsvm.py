@@ -22,7 +22,8 @@ directions are orthogonal.
 
 What is prepared with ``ranks: fixed`` is one array of a model's size, and a candidate is one pass over the base and it;
 with ``weights: searched`` one array for each model. With ``ranks: searched`` the triples that may be kept are prepared,
-and each candidate finds two polar factors of every matrix, which takes about as long as ``torch.linalg.svd`` of it.
+and each candidate decomposes all left vectors of every matrix and all right ones, which takes about as long as
+``torch.linalg.svd`` of them.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -15,7 +16,7 @@ from evomerge.kernels import Finite, flat
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.spectral.decomposition import Svd, polar
+from evomerge.methods._shared.spectral.decomposition import Svd, svd
 from evomerge.methods._shared.spectral.matrices import decomposing_bytes, deltas_of, stack_of
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
 from evomerge.methods._shared.spectral.triples import load_triples, store_triples, triples_bytes
@@ -69,10 +70,53 @@ def orthogonal_updates(parts: Sequence[Svd]) -> list[torch.Tensor]:
     The left vectors of all deltas together become orthogonal, as near as they can be to what they were, and so do the
     right ones.
     """
+    between = _between(parts)
+    return [between.product(core) for core in between.cores]
+
+
+def orthogonal_update(parts: Sequence[Svd], weights: Sequence[float]) -> torch.Tensor:
+    """The sum of all updates, each times its delta's weight: two products, whatever the number of deltas.
+
+    Args:
+        parts: The triples of each delta that are kept.
+        weights: A number for each delta.
+    """
+    between = _between(parts)
+    core = torch.stack([core * weight for core, weight in zip(between.cores, weights, strict=True)]).sum(0)
+    return between.product(core)
+
+
+@dataclass(frozen=True)
+class _Between:
+    """Orthonormal bases of all left and of all right vectors, and each update as a small matrix between them.
+
+    The orthogonalised vectors are the singular vectors of all vectors side by side, multiplied: the bases turned back.
+    What turns a delta's share of them stands in its core.
+
+    Attributes:
+        left: Float32, ``(rows, rank of the left vectors)``.
+        cores: For each delta float32, ``(rank of the left vectors, rank of the right vectors)``.
+        right: Float32, ``(columns, rank of the right vectors)``.
+    """
+
+    left: torch.Tensor
+    cores: Sequence[torch.Tensor]
+    right: torch.Tensor
+
+    def product(self, core: torch.Tensor) -> torch.Tensor:
+        """The matrix of a core; that goes to the shorter side first."""
+        if len(self.left) < len(self.right):
+            return (self.left @ core) @ self.right.t()
+        return self.left @ (core @ self.right.t())
+
+
+def _between(parts: Sequence[Svd]) -> _Between:
+    left = svd(torch.cat([part.left for part in parts], dim=1))
+    right = svd(torch.cat([part.right for part in parts], dim=1))
     widths = [part.rank for part in parts]
-    left = polar(torch.cat([part.left for part in parts], dim=1))[0].split(widths, dim=1)
-    right = polar(torch.cat([part.right for part in parts], dim=1))[0].split(widths, dim=1)
-    return [Svd(u, part.values, v).product() for u, part, v in zip(left, parts, right, strict=True)]
+    turns = zip(left.right.split(widths), parts, right.right.split(widths), strict=True)
+    cores = [(before.t() * part.values.to(torch.float32)) @ after for before, part, after in turns]
+    return _Between(left.left, cores, right.left)
 
 
 def prepare_task(
@@ -93,9 +137,10 @@ def prepare_task(
     kept = [leading(deltas, options) for deltas in stack]
     if options["ranks"] == "searched":
         return store_triples(kept, options["stored"])
-    updates = [orthogonal_updates(parts) for parts in kept]
     if options["weights"] == "fixed":
-        updates = [[torch.stack(own).sum(0)] for own in updates]
+        updates = [[orthogonal_update(parts, (1.0,) * len(parts))] for parts in kept]
+    else:
+        updates = [orthogonal_updates(parts) for parts in kept]
     return pack_updates(updates, base.shape, options["stored"])
 
 
@@ -120,10 +165,8 @@ def merge_task(
     fraction, weights = shared(coefficients["rank"]), weights_of(sources, coefficients)
     if not any(weights):
         return add_updates(sources, (), out)
-    updates = []
-    for triples in load_triples(sources):
-        own = orthogonal_updates([part.top(fraction) for part in triples])
-        updates.append(torch.stack([u * weight for u, weight in zip(own, weights, strict=True)]).sum(0))
+    kept = [[part.top(fraction) for part in parts] for parts in load_triples(sources)]
+    updates = [orthogonal_update(parts, weights) for parts in kept]
     return add_updates(sources, [(flat(torch.stack(updates)), shared(coefficients["lambda"]))], out)
 
 
@@ -160,5 +203,5 @@ def orthogonalising(
         copies=None,
         agrees_with=agrees_with,
         cost="one pass over the base and an update that is prepared; "
-        "with ranks: searched two polar factors of each matrix",
+        "with ranks: searched two decompositions of each matrix",
     )
