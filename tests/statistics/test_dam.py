@@ -66,6 +66,17 @@ def test_fitted_coefficients_are_better_than_the_mean_and_the_same_again(family:
     assert found[0]["lm_head.weight"].shape == (16,)
 
 
+def test_a_model_that_computes_in_bfloat16_has_about_the_same_gradient(family: Path) -> None:
+    sources = [open_source(family / name) for name in "AB"]
+    half = DamFit(LiveModel.load(family / "A", dtype=torch.bfloat16), sources)
+    full = model(family / "A", family / "B")
+    name = "model.layers.1.mlp.up_proj.weight"
+    for expert in range(2):
+        rough, exact = (one.gradient(one.uniform(), TEXTS, Terms())[1][expert][name] for one in (half, full))
+        assert rough.dtype == torch.float32
+        assert torch.cosine_similarity(rough, exact, dim=0) > 0.95
+
+
 def test_of_copies_of_one_expert_only_the_sum_counts(family: Path, tmp_path: Path) -> None:
     shutil.copytree(family / "A", tmp_path / "copy")
     fitted = model(family / "A", tmp_path / "copy")

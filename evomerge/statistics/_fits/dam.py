@@ -110,13 +110,14 @@ class DamFit:
         return total, [{name: next(given) for name in own} for own in leaves]
 
     def _merged(self, columns: Columns) -> dict[str, torch.Tensor]:
+        """Merged matrices, summed in float32 and of the type that the model computes in."""
         found = {}
         for name, target in self._targets.items():
             parts = [
                 expert[target] * (own[name][:, None] if self._matrices[name].transposed else own[name])
                 for expert, own in zip(self._experts.parameters, columns, strict=True)
             ]
-            found[target] = torch.stack(parts).sum(0)
+            found[target] = torch.stack(parts).sum(0).to(self._rest[target].dtype)
         return found
 
     def _width(self, name: str) -> int:
