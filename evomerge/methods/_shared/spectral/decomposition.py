@@ -18,6 +18,8 @@ LEAST = 1e-5
 """Singular values below this share of the largest one count as zero."""
 # Elements of a long matrix that are held in float64 at once. A constant: sums depend on it.
 _BLOCK = 1 << 22
+# Columns that are multiplied at once at least.
+_STRIP = 64
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def polar(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _eigen(matrix: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Singular values that are not zero, largest first, and right singular vectors as columns, float64."""
     with one_thread():
-        squares, vectors = torch.linalg.eigh(_gram(matrix))
+        squares, vectors = torch.linalg.eigh(_gram(matrix), UPLO="U")
     values = squares.clamp(min=0).sqrt().flip(0)
     rank = int((values > least * values[:1]).sum())
     vectors = vectors.flip(1)[:, :rank]
@@ -122,11 +124,15 @@ def _eigen(matrix: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tens
 
 
 def _gram(matrix: torch.Tensor) -> torch.Tensor:
-    """Inner products of a matrix's columns, float64."""
-    total = torch.zeros(matrix.shape[1], matrix.shape[1], dtype=torch.float64, device=matrix.device)
+    """Inner products of a matrix's columns, float64; below the diagonal some are left out."""
+    side = matrix.shape[1]
+    width = max(_STRIP, -(-side // 4))
+    total = torch.zeros(side, side, dtype=torch.float64, device=matrix.device)
     for block in matrix.split(_rows(matrix)):
         own = block.to(torch.float64)
-        total.addmm_(own.t(), own)
+        for start in range(0, side, width):
+            strip = slice(start, start + width)
+            total[strip, start:].addmm_(own[:, strip].t(), own[:, start:])
     return total
 
 
