@@ -51,13 +51,21 @@ _FOLLOWING = {
     "judging": ("fitness",),
 }
 
+_OPTION = "searcher.options."
+_OTHER_SETTINGS = "choose another run_dir, or repeat the settings the folder was made with"
+_OTHER_VERSION = (
+    "no settings of this version repeat that run; it can report on it and export from it, but not go on with it: "
+    "choose another run_dir, or go on with the version that made it"
+)
+
 
 def refuse_other(folder: str, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Refuses a folder that belongs to another run.
 
     Raises:
         InputError: Naming every field that differs, with both values, those that people set first; fields that follow
-            from these are named together.
+            from these are named together. Where the same searcher has other options, another version began the run, and
+            nobody is told to repeat its settings.
     """
     differences = sorted(_differences(stored, asked), key=lambda difference: _rank(difference[0]))
     if not differences:
@@ -65,15 +73,26 @@ def refuse_other(folder: str, stored: Mapping[str, Any], asked: Mapping[str, Any
     paths = [path for path, _, _ in differences]
     problems: list[str] = []
     following: list[str] = []
+    versions = False
     for path, old, new in differences:
         derived = _derived(path)
-        if derived is not None and any(_within(other, cause) for other in paths for cause in _FOLLOWING[derived]):
+        if path.startswith(_OPTION) and _ABSENT in (old, new) and "searcher.name" not in paths:
+            versions = True
+            problems.append(f"{folder} holds a run of another version of evomerge: {_options_of(path, old, new)}")
+        elif derived is not None and any(_within(other, cause) for other in paths for cause in _FOLLOWING[derived]):
             following.append(derived)
         else:
             problems.append(f"{folder} holds another run: {path} is {_short(old)} there and {_short(new)} now")
     if following:
         problems.append(f"what follows from these settings differs too: {', '.join(dict.fromkeys(following))}")
-    raise InputError([*problems, "choose another run_dir, or repeat the settings the folder was made with"])
+    raise InputError([*problems, _OTHER_VERSION if versions else _OTHER_SETTINGS])
+
+
+def _options_of(path: str, old: Any, new: Any) -> str:
+    name = path.removeprefix(_OPTION)
+    if new is _ABSENT:
+        return f"its searcher had the option {name} ({_short(old)}), this one has none"
+    return f"its searcher had no option {name}, this one has ({_short(new)})"
 
 
 def _derived(path: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.store import RunStore
+from evomerge.cli.main import main
+from evomerge.store import RunStore, read_manifest
 from tests.apart import Forked
 from tests.building import edit_json
 from tests.run.family import Family, answers, records
@@ -118,6 +120,22 @@ def test_a_folder_of_another_identity_is_refused_by_name(
     lines = [line for line in printed.splitlines() if line.startswith("  - ")]
     assert len(lines) <= 3, "one setting is one sentence, and what follows from it another"
     assert (finished / "manifest.json").read_bytes() == before
+
+
+def test_a_run_whose_searcher_had_an_option_that_is_gone_is_another_versions(
+    family: Family, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is told to repeat settings that are gone; the report can still be written."""
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    identity = read_manifest(run)["identity"]
+    identity["searcher"]["options"]["noise"] = 0.0
+    edit_json(run / "manifest.json", identity=identity)
+    assert family.search(run) == 2
+    printed = capsys.readouterr().err
+    assert "another version of evomerge: its searcher had the option noise (0.0), this one has none\n" in printed
+    assert "can report on it and export from it, but not go on with it: choose another run_dir" in printed
+    assert "repeat the settings" not in printed
+    assert main(["report", f"run={run}"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,28 @@ def test_another_identity_is_refused_by_the_names_of_its_fields(tmp_path: Path) 
     opened(tmp_path / "run").close()
 
 
+def test_other_options_of_the_same_searcher_are_another_versions(tmp_path: Path) -> None:
+    """Other values, and another searcher's options, are another run as any other."""
+    then = {"name": "m2n2", "options": {"archive": 20, "noise": 0.0}}
+    opened(tmp_path, searcher=then).close()
+
+    def problems(name: str, **options: object) -> list[str]:
+        with pytest.raises(InputError) as caught:
+            opened(tmp_path, searcher={"name": name, "options": options})
+        return caught.value.problems
+
+    gone = problems("m2n2", archive=20)
+    assert gone[0].endswith("its searcher had the option noise (0.0), this one has none")
+    new = problems("m2n2", archive=20, noise=0.0, alpha=1.0)
+    assert new[0].endswith("its searcher had no option alpha, this one has (1.0)")
+    for found in (gone, new):
+        assert len(found) == 2
+        assert "not go on with it" in found[1]
+    for found in (problems("m2n2", archive=10, noise=0.0), problems("ga", archive=20)):
+        assert "another version" not in found[0]
+        assert found[-1].endswith("repeat the settings the folder was made with")
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("important")
     with pytest.raises(InputError, match="not a run's folder"):
