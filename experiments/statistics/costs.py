@@ -1,11 +1,13 @@
 """Costs of methods that look at data: seconds and bytes to collect, and seconds for a candidate beside `linear`.
 
     python -m experiments.statistics.costs FOLDER|tiny|135m|1b [--work FOLDER] [--ways fisher regmean ...] [--texts N]
-        [--memory BYTES]
+        [--memory BYTES] [--candidates N]
 
 FOLDER holds ``base`` and experts beside it; a size stands for models with random weights, generated for the occasion.
 Each figure is a line of results/statistics/costs.jsonl as soon as it is there, and a repeated command goes on. Seconds
 are those of the processor, in one thread, so that other work on the machine counts less; waiting for disks is left out.
+With ``--candidates 0`` statistics are collected, and nothing is merged. Every way collects from nothing, and removes
+what it has collected, which at 1b is up to 15 GB.
 """
 
 from __future__ import annotations
@@ -101,20 +103,32 @@ def collected(recipe: Recipe, folder: StatisticsFolder, count: int, limits: Limi
     return replace(recipe, statistics=tuple(keys)), {**found, "collecting": round(found["collecting"], 2)}
 
 
-def measured(way: str, folders: Sequence[Path], work: Path, count: int, limits: Limits) -> dict[str, Any]:
+def measured(way: str, folders: Sequence[Path], work: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """What collecting takes, and a candidate then."""
+    kept = work / "statistics"
+    shutil.rmtree(kept, ignore_errors=True)
+    folder = StatisticsFolder(kept)
+    recipe, found = collected(candidate(way, folders, 0), folder, given.texts, Limits(given.memory))
+    if given.candidates:
+        found |= merged(way, recipe, folders, folder, work / "prepared", given.candidates)
+    shutil.rmtree(kept, ignore_errors=True)
+    return found
+
+
+def merged(
+    way: str, recipe: Recipe, folders: Sequence[Path], folder: StatisticsFolder, kept: Path, candidates: int
+) -> dict[str, Any]:
     """Seconds of the first candidate, preparation included, and of each after it; bytes of what is prepared."""
-    folder, kept = StatisticsFolder(work / "statistics"), work / "prepared"
-    recipe, found = collected(candidate(way, folders, 0), folder, count, limits)
     checkpoints = Checkpoints.open(recipe)
     merger = Merger(checkpoints, prepared=PreparedSettings(str(kept)), statistics=folder)
     live, seconds = LiveModel.load(folders[0], dtype="bfloat16"), []
-    for seed in range(CANDIDATES):
+    for seed in range(candidates):
         started = time.process_time()
         live.install(merger, replace(candidate(way, folders, seed), statistics=recipe.statistics))
         seconds.append(round(time.process_time() - started, 3))
     prepared = sum(path.stat().st_size for path in kept.rglob("*") if path.is_file())
     shutil.rmtree(kept, ignore_errors=True)
-    return {**found, "first": seconds[0], "candidate": min(seconds[1:]), "prepared": prepared}
+    return {"first": seconds[0], "candidate": min(seconds[1:]), "prepared": prepared}
 
 
 def models(given: str, work: Path) -> Iterator[Path]:
@@ -127,23 +141,25 @@ def models(given: str, work: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.iterdir() if path.name.startswith("expert") and path.is_dir())[:2]
 
 
+def row(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> str:
+    """A line of the table; nothing of candidates where none was merged."""
+    cells = [
+        line["models"], f"`{line['way']}`", ", ".join(sorted(set(line["statistics"]))) or "-",
+        str(line["texts"] * line["tokens"]) if line["statistics"] else "-", f"{line['collecting']:.0f}",
+        f"{line['bytes'] / 1e6:.1f}",
+    ]  # fmt: skip
+    if "candidate" not in line:
+        return f"| {' | '.join([*cells, *'----'])} |"
+    linear = [one["candidate"] for one in lines if (one["models"], one["way"]) == (line["models"], "linear")]
+    times = f"{line['candidate'] / linear[0]:.1f}" if linear else ""
+    cells += [f"{line['first']:.1f}", f"{line['candidate']:.2f}", times, f"{line['prepared'] / 1e6:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
 def page(lines: Sequence[dict[str, Any]]) -> str:
     """The figures for people."""
     about = lines[-1]["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    rows = []
-    for line in lines:
-        linear = next(
-            (one["candidate"] for one in lines if (one["models"], one["way"]) == (line["models"], "linear")), None
-        )
-        times = "" if linear is None else f"{line['candidate'] / linear:.1f}"
-        cells = (
-            line["models"], f"`{line['way']}`", ", ".join(sorted(set(line["statistics"]))) or "-",
-            str(line["texts"] * line["tokens"]) if line["statistics"] else "-", f"{line['collecting']:.0f}",
-            f"{line['bytes'] / 1e6:.1f}", f"{line['first']:.1f}", f"{line['candidate']:.2f}", times,
-            f"{line['prepared'] / 1e6:.0f}",
-        )  # fmt: skip
-        rows.append(f"| {' | '.join(cells)} |")
     head = "models | method | statistics | tokens a model | seconds | MB | first | next | times `linear` | prepared, MB"
     return "\n".join(
         [
@@ -151,12 +167,13 @@ def page(lines: Sequence[dict[str, Any]]) -> str:
             "",
             f"A base and two experts, {about['cpu']}, {lines[-1]['threads']} thread; {versions}; {about['date']}.",
             "*Seconds* and *MB* are those of collecting, once for all searches. *First* is the first candidate with",
-            "what is prepared, *next* each one after it: installing it into a live model, in seconds.",
+            "what is prepared, *next* each one after it: installing it into a live model, in seconds; a dash where",
+            "none was merged.",
             *([] if {line["models"] for line in lines} <= _BY_CLOCK else _PROCESSOR),
             "",
             f"| {head} |",
             "|---" * 10 + "|",
-            *rows,
+            *(row(line, lines) for line in lines),
             "",
         ]
     )
@@ -169,9 +186,12 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--texts", type=int, default=TEXTS, help=f"texts of {TOKENS} tokens")
     parser.add_argument("--memory", type=int, default=Limits().memory, help="most bytes of sums at a time")
+    parser.add_argument("--candidates", type=int, default=CANDIDATES, help="how many are merged; 0: none")
     parser.add_argument("--work", type=Path, default=Path("experiments/statistics/work"))
     parser.add_argument("--out", type=Path, default=Path("results/statistics"))
     given = parser.parse_args()
+    if given.candidates == 1:
+        parser.error("--candidates is 1; the first one prepares, so give at least 2, or 0 to collect alone")
     for folder in (given.work, given.out):
         folder.mkdir(parents=True, exist_ok=True)
     file, name = given.out / "costs.jsonl", Path(given.models).name
@@ -180,7 +200,7 @@ def main() -> None:
     for way in given.ways:
         if (name, way) in done:
             continue
-        found = measured(way, folders, given.work, given.texts, Limits(given.memory))
+        found = measured(way, folders, given.work, given)
         about = {"models": name, "way": way, "texts": given.texts, "tokens": TOKENS, "threads": torch.get_num_threads()}
         json_lines.append(file, {**about, **found, "machine": machine("torch", "transformers")})
         (given.out / "costs.md").write_text(page(list(json_lines.read(file))), encoding="utf-8")

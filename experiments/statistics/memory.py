@@ -38,20 +38,20 @@ def texts(tokens: int) -> Calibration:
 
 
 def measured(model: Path, statistic: str, tokens: int, memory: int) -> dict[str, Any]:
-    """Collects a statistic in this process; bytes that it had before and at most, and seconds."""
+    """Collects a statistic in this process; bytes that it had before and at most, and seconds of the processor."""
     Blueprint.of(open_source(model))  # as the process that predicts, it has the model's code
     before = resident()
     calibration = texts(tokens)
-    start = time.perf_counter()
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         live = LiveModel.load(model)
-        loaded = time.perf_counter()
+        loaded = time.process_time()
         wanted = Keyed.of(Wanted(statistic), "", calibration)
         fill(StatisticsFolder(Path(folder)), live, calibration, [wanted], Limits(memory))
         disk = StatisticsFolder(Path(folder)).bytes(wanted.key)
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     assert found is not None
-    ended = time.perf_counter()
+    ended = time.process_time()
     return {
         "before": before,
         "peak": int(found[1]) * 1024,
