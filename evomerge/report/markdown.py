@@ -252,10 +252,7 @@ def _costs(facts: Facts) -> list[str]:
         [row["what"], str(row["evaluations"]), str(row["items"]), *(duration(row["seconds"][kind]) for kind in kinds)]
         for row in facts.costs["rows"]
     ]
-    wall = facts.costs["wall"]
-    rest = facts.costs["rest"]
-    neither = f", {duration(rest)} of them neither merging nor scoring" if rest is not None else ""
-    total = [f"{duration(wall)} from start to end{neither}.", ""] if wall is not None else []
+    total = [facts.costs["total"], ""] if facts.costs["total"] is not None else []
     how = [text(" ".join(facts.scoring)), ""] if facts.scoring else []
     return ["## Costs", "", *table(["", "evaluations", "items", *kinds], rows), *total, *how]
 
