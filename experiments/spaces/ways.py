@@ -39,6 +39,7 @@ RESULTS, WORK = Path("results/spaces"), Path("experiments/spaces/work")
 TASKS = ("exam_a.acc", "exam_b.acc")
 MEAN = {"objectives": ["0.5*exam_a.acc + 0.5*exam_b.acc"]}
 PATH = {"genome.layers": "path"}
+PRIOR = {"searcher": "gp", "searcher.options.prior": "deltas"}
 # Those that the study is about, then what else the published spaces have; each differs from the first in what it names.
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "merge, nsga2": {},
@@ -59,6 +60,10 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "data_flow": {"genome.layers": "data_flow", "method": "linear"},
     "three rounds": {"rounds": 3},
     "two rounds, then one of noise": {"rounds": 3, "round.last": "noise", "round.noise": {"directions": 8}},
+    "merge, gp with the prior": PRIOR,
+    "layers, nsga2": {"genome": "layer"},
+    "layers, gp": {"genome": "layer", "searcher": "gp"},
+    "layers, gp with the prior": {"genome": "layer", **PRIOR},
 }  # fmt: skip
 
 

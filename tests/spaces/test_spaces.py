@@ -11,6 +11,8 @@ from experiments.spaces.families import EXPERTS, MEMBERS, pair
 from experiments.spaces.landscape import Landscape, random_of
 from experiments.spaces.searching import Windows, candidates, returned
 from experiments.spaces.subsets import subsets
+from experiments.spaces.ways import WAYS
+from experiments.spaces.ways_page import write
 
 FEW = 24
 
@@ -26,6 +28,20 @@ def test_subsets_are_different_and_of_all_sizes() -> None:
 def test_every_expert_has_a_skill_and_a_language_of_its_own() -> None:
     lessons = [member.course.lessons for member in MEMBERS if member.parent]
     assert len({(lesson.skill, lesson.language) for (lesson,) in lessons}) == len(lessons) == 6
+
+
+def test_a_way_with_a_prior_is_compared_with_the_same_without_and_with_nsga2(tmp_path: Path) -> None:
+    scores = {"merge, nsga2": 0.80, "layers, nsga2": 0.79, "layers, gp": 0.77, "layers, gp with the prior": 0.75}
+    searches = [
+        {"way": way, "seed": seed, "genes": 4, "different": 60, "failed": 0, "returned": score, "hypervolume": score}
+        for way, score in scores.items()
+        for seed in range(3)
+    ]
+    write(searches, list(WAYS), tmp_path)
+    page = (tmp_path / "ways.md").read_text()
+    assert "| layers, gp with the prior | layers, gp | 3 | -2.0 [-2.0, -2.0] |" in page
+    assert "| layers, gp with the prior | layers, nsga2 | 3 | -4.0 [-4.0, -4.0] |" in page
+    assert "| merge, gp with the prior |" not in page, "which was not run"
 
 
 @pytest.mark.slow
