@@ -75,6 +75,23 @@ def test_a_delta_of_nothing_changes_nothing() -> None:
     torch.testing.assert_close(found, merge(ALL, models, base, values()), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["tsvm", "tsvm_robust"])
+@pytest.mark.parametrize("ranks", ["fixed", "searched"])
+@pytest.mark.parametrize("shape", [(3, 7, 11), (3, 11, 7)])
+def test_an_expert_that_no_model_has_changed_stays_the_bases(name: str, ranks: str, shape: tuple[int, ...]) -> None:
+    """Of stacked experts; the others are merged as they would be alone."""
+    base, models = family(2, shape)
+    for model in models:
+        model[1] = base[1]
+    variant: Variant = (name, (("ranks", ranks),))
+    given = values() if ranks == "fixed" else values(rank=1.0)
+    found = merge(variant, models, base, given)
+    assert torch.equal(found[1], base[1])
+    alone = merge(variant, [model[2] for model in models], base[2], given)
+    assert not torch.equal(alone, base[2])
+    torch.testing.assert_close(found[2], alone, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("keep", ["share", "all"])
 @pytest.mark.parametrize("weights", [None, (0.5, 0.0, 1.5)])
 def test_searched_ranks_at_their_neutral_value_are_the_fixed_ones(keep: str, weights: Any) -> None:

@@ -142,4 +142,4 @@ def _times(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _rows(matrix: torch.Tensor) -> int:
-    return max(1, _BLOCK // matrix.shape[1])
+    return max(1, _BLOCK // max(1, matrix.shape[1]))
