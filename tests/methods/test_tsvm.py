@@ -75,6 +75,20 @@ def test_a_delta_of_nothing_changes_nothing() -> None:
     torch.testing.assert_close(found, merge(ALL, models, base, values()), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(24, 64), (7, 300)])
+def test_the_number_of_threads_does_not_matter(shape: tuple[int, int]) -> None:
+    """To the last bit, of small matrices too."""
+    before, found = torch.get_num_threads(), []
+    base, models = family(3, shape)
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        try:
+            found.append(merge(("tsvm", ()), models, base, values()))
+        finally:
+            torch.set_num_threads(before)
+    assert all(torch.equal(other, found[0]) for other in found[1:])
+
+
 @pytest.mark.parametrize("name", ["tsvm", "tsvm_robust"])
 @pytest.mark.parametrize("ranks", ["fixed", "searched"])
 @pytest.mark.parametrize("shape", [(3, 7, 11), (3, 11, 7)])

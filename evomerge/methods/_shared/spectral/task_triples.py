@@ -16,7 +16,7 @@ from evomerge.kernels import Finite, flat
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.spectral.decomposition import Svd, svd
+from evomerge.methods._shared.spectral.decomposition import Svd, one_thread, svd
 from evomerge.methods._shared.spectral.matrices import decomposing_bytes, deltas_of, stack_of
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
 from evomerge.methods._shared.spectral.triples import load_triples, store_triples, triples_bytes
@@ -91,7 +91,8 @@ class _Between:
     """Orthonormal bases of all left and of all right vectors, and each update as a small matrix between them.
 
     The orthogonalised vectors are the singular vectors of all vectors side by side, multiplied: the bases turned back.
-    What turns a delta's share of them stands in its core.
+    What turns a delta's share of them stands in its core. Products are made on one thread: of small matrices the last
+    bits would depend on the number, and next to two decompositions they take little time.
 
     Attributes:
         left: Float32, ``(rows, rank of the left vectors)``.
@@ -105,9 +106,10 @@ class _Between:
 
     def product(self, core: torch.Tensor) -> torch.Tensor:
         """The matrix of a core; that goes to the shorter side first."""
-        if len(self.left) < len(self.right):
-            return (self.left @ core) @ self.right.t()
-        return self.left @ (core @ self.right.t())
+        with one_thread():
+            if len(self.left) < len(self.right):
+                return (self.left @ core) @ self.right.t()
+            return self.left @ (core @ self.right.t())
 
 
 def _between(parts: Sequence[Svd]) -> _Between:
@@ -115,7 +117,8 @@ def _between(parts: Sequence[Svd]) -> _Between:
     right = svd(torch.cat([part.right for part in parts], dim=1))
     widths = [part.rank for part in parts]
     turns = zip(left.right.split(widths), parts, right.right.split(widths), strict=True)
-    cores = [(before.t() * part.values.to(torch.float32)) @ after for before, part, after in turns]
+    with one_thread():
+        cores = [(before.t() * part.values.to(torch.float32)) @ after for before, part, after in turns]
     return _Between(left.left, cores, right.left)
 
 
