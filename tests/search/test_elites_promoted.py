@@ -92,6 +92,8 @@ def test_a_corrected_elite_gives_way_and_its_cell_counts_again() -> None:
     assert record.add([told("c", 3.0, 0.9)]), "worse in a new one"
     assert not record.add([told("a", 5.0, 0.1)]), "a correction is no improvement"
     assert record.add([told("d", 4.0, 0.1)]), "but who is better than the corrected value is one"
+    assert not record.add([told("d", 9.0, 0.0, failed=1.0)]), "it fails when it is asked more"
+    assert record.add([told("e", 8.0, 0.1)]), "which leaves its cell empty"
 
 
 def test_elites_of_cells_are_promoted_and_confirmed(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +76,10 @@ class Elites:
             return None
         self._members[cell] = elite
         return np.inf if before is None else before.rank[1] - elite.rank[1]
+
+    def drop(self, ids: Collection[str]) -> None:
+        """Empties the cells whose elites are among some proposals."""
+        self._members = {cell: elite for cell, elite in self._members.items() if elite.id not in ids}
 
     def correct(self, ranks: dict[str, Rank], measures: dict[str, Array]) -> None:
         """Gives elites corrected values; two that now meet in a cell are compared.

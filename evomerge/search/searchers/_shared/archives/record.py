@@ -36,13 +36,17 @@ class CellRecord:
         """Takes in what the searcher is told, corrected values of elites too.
 
         Args:
-            observations: With measures. Those of candidates that could not be scored (`Observation.G`) are passed over:
-                their measures are placeholders.
+            observations: With measures. Those of candidates that could not be scored (`Observation.G`) reach no cell, as
+                their measures are placeholders; an elite that fails when it is asked more items leaves its own.
 
         Returns:
             Whether a candidate that is told for the first time has a cell to itself, or is better than who had it.
         """
-        told = {one.id: one for one in observations if not (one.G.size and one.G[-1] > 0.0)}
+        told = {one.id: one for one in observations}
+        failed = {id for id, one in told.items() if one.G.size and one.G[-1] > 0.0}
+        for archive in self._archives:
+            archive.drop(failed)
+        told = {id: one for id, one in told.items() if id not in failed}
         again = {id: one for id, one in told.items() if id in self._told}
         new = [one for id, one in told.items() if id not in again]
         self._told |= told
