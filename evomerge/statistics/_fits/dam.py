@@ -113,10 +113,10 @@ class DamFit:
         """Merged matrices, summed in float32 and of the type that the model computes in."""
         found = {}
         for name, target in self._targets.items():
-            parts = [
-                expert[target] * (own[name][:, None] if self._matrices[name].transposed else own[name])
-                for expert, own in zip(self._experts.parameters, columns, strict=True)
-            ]
+            parts = []
+            for expert, own in zip(self._experts.parameters, columns, strict=True):
+                factors = own[name].to(expert[target].device)  # coefficients stay on the CPU, which fits them
+                parts.append(expert[target] * (factors[:, None] if self._matrices[name].transposed else factors))
             found[target] = torch.stack(parts).sum(0).to(self._rest[target].dtype)
         return found
 
