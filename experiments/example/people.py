@@ -63,7 +63,9 @@ def page(request: Any, start: Any) -> list[bytes]:
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A server that a browser's idle connections do not hold up."""
+    """A server that a browser's idle connections do not hold up, and whose end they do not."""
+
+    daemon_threads = True
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,15 +29,21 @@ PROMPTS = [["the quick", "m"], ["a cat", "m"], ["four", "m"]]
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[str]:
-    """The page's address, served by a copy of the program."""
+def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A copy of the program at work."""
     shutil.copy(PROGRAM, tmp_path / "people.py")
     (tmp_path / "prompts.json").write_text(json.dumps(PROMPTS))
     command = [sys.executable, str(tmp_path / "people.py"), "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
+        yield server
         server.kill()
+
+
+@pytest.fixture
+def page(server: subprocess.Popen[str]) -> str:
+    """Its address."""
+    assert server.stdout is not None
+    return server.stdout.readline().strip()
 
 
 class Judge(threading.Thread):
@@ -112,6 +120,13 @@ def test_the_page_shows_texts_as_texts_and_counts_a_choice_once(page: str, tmp_p
     assert "Nothing to judge" in shown(page, {"1": "1"})
     shown(page, {"1": "0"})
     assert [better for *_, better in pairs(tmp_path)] == [1]
+
+
+def test_a_browsers_idle_connection_does_not_keep_it_from_ending(page: str, server: subprocess.Popen[str]) -> None:
+    with socket.create_connection(("127.0.0.1", urllib.parse.urlparse(page).port or 0)):
+        assert "Nothing to judge" in shown(page), "it answers others meanwhile"
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
 
 
 def test_the_page_is_of_this_machine_alone(page: str) -> None:
