@@ -51,9 +51,10 @@ def _introduction() -> list[str]:
         "*Score* is the mean accuracy on held-out items of what a search returns: of the candidates that it compared",
         "on selection items the one with the best mean. The interval is that of the items (95 %), which all searches",
         "of a family share. Hypervolume is that of the confirmed front from the origin. Seconds are those of a whole",
-        "search, the processor's, relative to task arithmetic's; of the embedded family those of the clock, and none",
-        "where other work took most of the core meanwhile. SmolLM2's finalists are asked 160 held-out items of each",
-        "task. Toys show a mechanism; no claim about large models is made.",
+        "search, the processor's, relative to task arithmetic's. Those of the embedded family, and of SmolLM2's first",
+        "five (`task_arithmetic`, `linear`, `ties`, `slerp`, `fisher`), are the clock's; none are given where other work",
+        "took most of the core meanwhile. SmolLM2's finalists are asked 160 held-out items of each task. Toys show a",
+        "mechanism; no claim about large models is made.",
     ]
 
 
