@@ -52,9 +52,9 @@ def _introduction() -> list[str]:
         "on selection items the one with the best mean. The interval is that of the items (95 %), which all searches",
         "of a family share. Hypervolume is that of the confirmed front from the origin. Seconds are those of a whole",
         "search, the processor's, relative to task arithmetic's. Those of the embedded family, and of SmolLM2's first",
-        "five (`task_arithmetic`, `linear`, `ties`, `slerp`, `fisher`), are the clock's; none are given where other work",
-        "took most of the core meanwhile. SmolLM2's finalists are asked 160 held-out items of each task. Toys show a",
-        "mechanism; no claim about large models is made.",
+        "five (`task_arithmetic`, `linear`, `ties`, `slerp`, `fisher`), are the clock's; there are none where other",
+        "work took most of the core meanwhile. SmolLM2's finalists are asked 160 held-out items of each task. Toys",
+        "show a mechanism; no claim about large models is made.",
     ]
 
 

@@ -36,8 +36,8 @@ class CellRecord:
         """Takes in what the searcher is told, corrected values of elites too.
 
         Args:
-            observations: With measures. Those of candidates that could not be scored (`Observation.G`) reach no cell, as
-                their measures are placeholders; an elite that fails when it is asked more items leaves its own.
+            observations: With measures. Those of candidates that could not be scored (`Observation.G`) reach no cell,
+                as their measures are placeholders; an elite that fails when it is asked more items leaves its own.
 
         Returns:
             Whether a candidate that is told for the first time has a cell to itself, or is better than who had it.
