@@ -32,9 +32,9 @@ from evomerge import methods, statistics
 from evomerge.analysis.pareto import hypervolume
 from evomerge.evaluation import Evaluation
 from experiments import json_lines
-from experiments.methods.page import committed, write
+from experiments.methods.page import CANDIDATES, committed, write
 
-CANDIDATES, ITEMS = 60, 64
+ITEMS = 64
 RESULTS, WORK = Path("results/methods"), Path("experiments/methods/work")
 STEPS: Mapping[str, tuple[str, ...]] = dict.fromkeys(("task_arithmetic", "ties"), ("lines", "svc", "aim"))
 
