@@ -34,7 +34,10 @@ def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     shutil.copy(PROGRAM, tmp_path / "people.py")
     (tmp_path / "prompts.json").write_text(json.dumps(PROMPTS))
     command = [sys.executable, str(tmp_path / "people.py"), "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    # Where tests run in the background Ctrl-C is ignored, and so it would be by what they start.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ) as server:
         yield server
         server.kill()
 
