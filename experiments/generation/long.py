@@ -1,10 +1,10 @@
-"""A search for correct and short worked answers that is a day's work for stock lm-eval, run with drafts.
+"""A search for correct and short worked answers that would take stock lm-eval most of a day, run with drafts.
 
 NSGA-II over two experts of SmolLM2-135M with two objectives, accuracy and tokens of an answer; a process a core. When
 it is through, candidates at even distances of it are asked by stock lm-eval and by evomerge with the drafts that a
 search would have had, so that both answer what this search asked, in one process.
 
-    python -m experiments.generation.day [--models FOLDER] [--work FOLDER] [--evaluations 1120] [--workers 2]
+    python -m experiments.generation.long [--models FOLDER] [--work FOLDER] [--evaluations 1120] [--workers 2]
 
 A repeated command goes on where it stopped; ``--page`` writes the page again. Seconds are the processor's, of all
 processes of the search, from their start to the report.
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> Path:
     Returns:
         Its folder.
     """
-    folder = arguments.work / "day"
+    folder = arguments.work / "long"
     told = [
         *words("worked", arguments.models, DTYPE, ITEMS),
         "searcher=nsga2",
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> Path:
         f"run_dir={folder}",
     ]
     ready = search.prepare(compose.search(told), print)
-    search.search(ready, watched(arguments.work / "day-seconds.jsonl"))
+    search.search(ready, watched(arguments.work / "long-seconds.jsonl"))
     return ready.folder
 
 
@@ -149,7 +149,7 @@ def figures(arguments: argparse.Namespace) -> dict[str, Any]:
     store = RunStore.read(run(arguments))
     torch.set_num_threads(1)
     asked = Asked("worked", arguments.models, DTYPE, ITEMS, arguments.work)
-    probed = probes(asked, store, PROBES, arguments.work / "day-probes.jsonl")
+    probed = probes(asked, store, PROBES, arguments.work / "long-probes.jsonl")
     scored = candidates(store)
     labels = OBJECTIVES.split(",")
     confirmed = [one for one in store.evaluations("test") if one.error is None]
@@ -159,7 +159,7 @@ def figures(arguments: argparse.Namespace) -> dict[str, Any]:
         "workers": arguments.workers,
         "candidates": len(scored),
         "records": {split: len(store.evaluations(split)) for split in ("search", "selection", "test")},
-        "spent": spent(json_lines.read(arguments.work / "day-seconds.jsonl")),
+        "spent": spent(json_lines.read(arguments.work / "long-seconds.jsonl")),
         "tokens": [round(fmean(one.metrics[labels[1]] for one in part), 1) for part in _quarters(scored)],
         "probes": probed,
         "confirmed": [
@@ -184,7 +184,7 @@ def page(found: dict[str, Any]) -> str:
     accuracy, length = OBJECTIVES.split(",")
     return "\n".join(
         [
-            "# A search that is a day's work for stock lm-eval",
+            "# A search of many hours, with drafts",
             "",
             f"NSGA-II over two experts of SmolLM2-135M for correct and short worked answers, 5-shot, {found['items']} "
             f"items a candidate, {DTYPE}; {found['workers']} processes of one thread each on {about['cpu']}; "
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--page", action="store_true", help="write the page again, from figures that are there")
     arguments = parser.parse_args()
-    file = RESULTS / "day.json"
+    file = RESULTS / "long.json"
     if not arguments.page:
         arguments.work.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(figures(arguments), indent=1) + "\n", encoding="utf-8")
