@@ -4,7 +4,8 @@
 
 The models are the base plus a share of each of both experts' deltas, the task is chat; drafts are what each expert
 answers to the same item. Every way is compared with plain generation of each prompt alone, and with plain generation in
-batches item by item: on how many did it alone differ, and on how many did they?
+batches item by item: on how many did it alone differ, and on how many did they? Batches are of prompts of like lengths,
+as in lm-eval, and of prompts as they come, which pad.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import torch
 
-from evomerge.fitness import Generated
+from evomerge.fitness import Generated, Prompt
 from evomerge.fitness.inference.batches import Limits
 from evomerge.fitness.inference.scoring import BatchScorer
 from experiments.generation.ways import Asked
@@ -34,7 +35,7 @@ RESULTS = Path("results/generation")
 LIMIT = 48  # tokens of an answer
 ROWS = 8
 WEIGHTS = (0.5, 0.3, 0.7)
-BATCHES = f"plain, {ROWS} together"
+ALIKE, MIXED = f"plain, {ROWS} together", f"plain, {ROWS} together as items come"
 SPLITS = "fitness.splits={search: 0.9, selection: 0.05, test: 0.05}"  # there are 240 items
 
 
@@ -46,8 +47,21 @@ def texts(asked: Asked, rows: int, known: Sequence[Sequence[tuple[int, ...]]] | 
         rows: Prompts that are generated together.
         known: Answers that are known of each item, for drafts; None for plain generation.
     """
+    return _answered(asked, asked.prompts(LIMIT), rows, known)
+
+
+def mixed(asked: Asked) -> list[Generated]:
+    """What the installed model answers plainly, in batches of items as they come."""
+    prompts = asked.prompts(LIMIT)
+    parts = [prompts[start : start + ROWS] for start in range(0, len(prompts), ROWS)]
+    return [answer for part in parts for answer in _answered(asked, part, ROWS, None)]
+
+
+def _answered(
+    asked: Asked, prompts: Sequence[Prompt], rows: int, known: Sequence[Sequence[tuple[int, ...]]] | None
+) -> list[Generated]:
     scorer = BatchScorer(asked.tokenizer, Limits(asked.model.config.vocab_size, rows=rows), verify=known is not None)
-    made = scorer.answer(asked.model, scorer.plan(asked.prompts(LIMIT)), known)
+    made = scorer.answer(asked.model, scorer.plan(prompts), known)
     return [answer for answer in made if isinstance(answer, Generated)]
 
 
@@ -73,46 +87,52 @@ def measure(asked: Asked, known: Sequence[Sequence[tuple[int, ...]]], weight: fl
     asked.install(asked.spec.recipe({"weight": weight}))
     alone = texts(asked, 1, None)
     ways = {
-        BATCHES: texts(asked, ROWS, None),
+        ALIKE: texts(asked, ROWS, None),
+        MIXED: mixed(asked),
         "without drafts of others": texts(asked, ROWS, [() for _ in known]),
         "with drafts of both experts": texts(asked, ROWS, known),
     }
     differ = {
         name: [one.text != other.text for one, other in zip(made, alone, strict=True)] for name, made in ways.items()
     }
-    batches = differ[BATCHES]
     return {
         "weight": weight,
         "items": len(alone),
         "tokens": LIMIT,
         "differ": {name: sum(found) for name, found in differ.items()},
         "differ alone, batches differ alone": {
-            name: [sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)]
+            name: {
+                batches: [sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)]
+                for batches in (ALIKE, MIXED)
+                if (pairs := list(zip(found, differ[batches], strict=True)))
+            }
             for name, found in differ.items()
-            if (pairs := list(zip(found, batches, strict=True))) and name != BATCHES
+            if name not in (ALIKE, MIXED)
         },
     }
 
 
-def points(measured: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+def points(measured: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, list[float]]]]:
     """Points by which more texts differ than between batch sizes, with 95 % intervals paired by item.
 
     Args:
         measured: As :func:`measure` gives them, with their number type; those of one type are pooled.
 
     Returns:
-        By number type and way: the mean, and the ends of its interval.
+        By number type, way and kind of batches: the mean, and the ends of its interval.
     """
-    counts: dict[tuple[str, str], np.ndarray] = {}
+    counts: dict[tuple[str, str, str], np.ndarray] = {}
     for one in measured:
-        for name, pair in one["differ alone, batches differ alone"].items():
-            own = np.array([one["items"], *pair], dtype=np.float64)
-            counts[one["dtype"], name] = counts.get((one["dtype"], name), np.zeros(3)) + own
-    found: dict[str, dict[str, list[float]]] = {}
-    for (dtype, name), (items, alone, others) in counts.items():
+        for name, kinds in one["differ alone, batches differ alone"].items():
+            for batches, pair in kinds.items():
+                own, cell = np.array([one["items"], *pair], dtype=np.float64), (one["dtype"], name, batches)
+                counts[cell] = counts.get(cell, np.zeros(3)) + own
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for (dtype, name, batches), (items, alone, others) in counts.items():
         mean = (alone - others) / items
         half = 1.96 * np.sqrt((alone + others) / items - mean**2) / np.sqrt(items)
-        found.setdefault(dtype, {})[name] = [round(100 * float(value), 1) for value in (mean, mean - half, mean + half)]
+        interval = [round(100 * float(value), 1) for value in (mean, mean - half, mean + half)]
+        found.setdefault(dtype, {}).setdefault(name, {})[batches] = interval
     return found
 
 
