@@ -69,6 +69,7 @@ TORCH_ROOMS = {
     "transforms",
     "candidate",
     "contracts",
+    "search/searchers/_shared/surrogates",
 }
 HOMES: dict[str, set[str]] = {
     "torch": TORCH_ROOMS,

@@ -12,10 +12,10 @@ DELTAS = "deltas"
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
     """Makes the searcher; where it is not known how far genes move the merge, it has no prior."""
-    from evomerge.search.searchers._shared.surrogates.optuna_adapter import gp
+    from evomerge.search.searchers._shared.surrogates.process import Process
 
     wanted = settings.options["prior"] == DELTAS
-    return gp(SEARCHER.name, problem, settings, problem.reach if wanted else None)
+    return Process(SEARCHER.name, problem, settings, problem.reach if wanted else None)
 
 
 SEARCHER = SearcherSpec(

@@ -1,16 +1,20 @@
-"""Samplers of Optuna by ask and tell. The only file that imports Optuna; searchers import it when they are made."""
+"""Optuna's Parzen estimator by ask and tell, and its fit of Gaussian processes.
+
+The only file that imports Optuna; searchers import it when they are made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna._gp import prior
-from optuna._gp.thread_limiting import limit_threads_in_optimization
+import torch
+from optuna._gp import acqf, gp, prior
+from optuna._gp.thread_limiting import limit_threads_in_optimization as one_thread
 from optuna.distributions import FloatDistribution
-from optuna.samplers import GPSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from evomerge.search.searchers._shared.initial_population import generator
@@ -18,13 +22,11 @@ from evomerge.search.searchers._shared.protocol import Array, Problem
 from evomerge.search.searchers._shared.spec import SearcherSettings
 from evomerge.search.searchers._shared.surrogates.modelled import Known, Modelled
 
-__all__ = ["Prior", "Sampled", "gp", "tpe"]
+__all__ = ["Kernel", "Prior", "Sampled", "fit", "free_boxes", "one_thread", "tpe"]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # of Optuna's own logger alone
 
-_UNIFORM, _CHILDREN, _LEADERS = 512, 128, 8  # genomes that the acquisition function is looked up at
 _WIDEST = 4.0  # factor between a gene's length scale and the usual one, a priori
-_STEPS = (0.2, 0.08, 0.03, 0.01)  # standard deviations of children around leaders, one round after the other
 
 
 class Sampled(Modelled):
@@ -40,7 +42,7 @@ class Sampled(Modelled):
         sampler: The sampler.
     """
 
-    def __init__(self, name: str, problem: Problem, settings: SearcherSettings, sampler: _Parzen | _Process) -> None:
+    def __init__(self, name: str, problem: Problem, settings: SearcherSettings, sampler: _Parzen) -> None:
         super().__init__(name, problem, settings)
         self._sampler = sampler
         self._space = {f"gene {gene}": _Gene(0.0, 1.0) for gene in range(problem.n_var)}
@@ -50,11 +52,11 @@ class Sampled(Modelled):
         self._sampler.prepare(known)
         study = optuna.create_study(directions=["minimize"] * known.F.shape[1], sampler=self._sampler)
         study.add_trials([self._told(x, known, row) for row, x in enumerate(known.X)])
-        study.add_trials([self._waits(x, known) for x in known.waiting])
+        study.add_trials([self._waits(x) for x in known.waiting])
         found = np.empty((count, len(self._space)))
         for row in range(count):
             found[row] = self._asked(study)
-            study.add_trial(self._waits(found[row], known))
+            study.add_trial(self._waits(found[row]))
         return found
 
     def _asked(self, study: optuna.Study) -> Array:
@@ -62,10 +64,8 @@ class Sampled(Modelled):
         study.tell(trial, state=TrialState.FAIL)  # what comes of it is added as a trial of its own
         return np.array([trial.params[name] for name in self._space])
 
-    def _waits(self, x: Array, known: Known) -> FrozenTrial:
-        if not self._sampler.believing:
-            return self._trial(x, state=TrialState.RUNNING)
-        return self._told(x, known, _nearest(x, known))
+    def _waits(self, x: Array) -> FrozenTrial:
+        return self._trial(x, state=TrialState.RUNNING)
 
     def _told(self, x: Array, known: Known, row: int) -> FrozenTrial:
         """A genome with the values of a row of what is known."""
@@ -75,11 +75,6 @@ class Sampled(Modelled):
     def _trial(self, x: Array, **facts: Any) -> FrozenTrial:
         params = dict(zip(self._space, x.tolist(), strict=True))
         return create_trial(params=params, distributions=dict(self._space), **facts)
-
-
-def _nearest(x: Array, known: Known) -> int:
-    """The row of the known genome that is nearest to one."""
-    return int(np.argmin(((known.X - x) ** 2).sum(axis=1)))
 
 
 class _Gene(FloatDistribution):
@@ -95,13 +90,10 @@ class _Parzen(TPESampler):
     Left to itself it samples both sides of the border that the best lies on, as the infeasible side is hardly known.
 
     Attributes:
-        believing: Whether proposals that wait count as if they had the values of the nearest known genome; Optuna's
-            own estimator counts them as bad ones.
         line: Slope and height of a straight line through the largest constraints, ``(n_var + 1,)``; None where all
             genomes are feasible.
     """
 
-    believing = False
     line: Array | None = None
 
     def prepare(self, known: Known) -> None:
@@ -144,54 +136,57 @@ class Prior:
         return prior.default_log_prior(self)  # type: ignore[arg-type]
 
 
-class _Process(GPSampler):
-    """The Gaussian process of Optuna, whose acquisition function is looked up instead of climbed by its gradient.
-
-    Optuna's ten climbs take ten times as long as a look at the genomes of a few rounds (ours).
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """Parameters of a process, by Optuna's names: a fit reads them where it starts, and the prior too.
 
     Attributes:
-        believing: Proposals that wait count as if they had the values of the nearest known genome (ours, after the
-            constant liar of Ginsbourger et al. 2010, doi:10.1007/978-3-642-10701-6_6): to sample their values, as
-            Optuna does, takes most of a second for several objectives.
+        inverse_squared_lengthscales: Of each gene, ``(n_var,)``.
+        kernel_scale: The process's own variance.
+        noise_var: The variance of noise.
     """
 
-    believing = True
-
-    def __init__(self, seed: int, reach: Callable[[], Array] | None) -> None:
-        super().__init__(seed=seed, n_startup_trials=1)
-        self._reach = reach
-
-    def prepare(self, known: Known) -> None:
-        """Reads the prior before it is first needed."""
-        if self._reach is not None:
-            self._log_prior, self._reach = Prior(self._reach()), None
-
-    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
-        """With one thread of PyTorch, as the order of its sums follows from their number."""
-        with limit_threads_in_optimization():
-            return super().sample_relative(study, trial, search_space)
-
-    def _optimize_acqf(self, acqf: Any, best_params: Array | None) -> Array:
-        random, n_var = self._rng.rng, acqf.search_space.dim
-        pool = random.random_sample((_UNIFORM, n_var))
-        if best_params is not None:
-            pool = np.concatenate([best_params, _around(best_params, _CHILDREN, _STEPS[0], random), pool])
-        values = acqf.eval_acqf_no_grad(pool)
-        for step in _STEPS:
-            leaders = pool[np.argsort(-values, kind="stable")[:_LEADERS]]
-            children = _around(leaders, _CHILDREN, step, random)
-            pool = np.concatenate([pool, children])
-            values = np.concatenate([values, acqf.eval_acqf_no_grad(children)])
-        found: Array = pool[int(np.argmax(values))]
-        return found
+    inverse_squared_lengthscales: torch.Tensor
+    kernel_scale: torch.Tensor
+    noise_var: torch.Tensor
 
 
-def _around(leaders: Array, count: int, step: float, random: np.random.RandomState) -> Array:
-    """Children of leaders in turn, each with about half of the genes moved by a normal step, within the cube."""
-    parents = leaders[np.arange(count) % len(leaders)]
-    moved = random.random_sample(parents.shape) < 0.5
-    moved[np.arange(count), random.randint(parents.shape[1], size=count)] = True
-    return np.clip(parents + step * moved * random.standard_normal(parents.shape), 0.0, 1.0)
+def fit(X: Array, y: Array, log_prior: Prior | None, start: Kernel | None) -> Kernel:
+    """The likeliest kernel of some values, by Optuna's fit.
+
+    Args:
+        X: Genomes, ``(n, n_var)``.
+        y: Their values, standardised, ``(n,)``.
+        log_prior: Of its parameters; None for Optuna's.
+        start: Where the fit starts; None for its own start.
+    """
+    with torch.device("cpu"):  # whatever the program's own is
+        fitted = gp.fit_kernel_params(
+            X=X,
+            Y=y,
+            is_categorical=np.zeros(X.shape[1], dtype=bool),
+            log_prior=log_prior or prior.default_log_prior,
+            minimum_noise=prior.DEFAULT_MINIMUM_NOISE_VAR,
+            deterministic_objective=False,
+            gpr_cache=start,  # type: ignore[arg-type]
+        )
+    return Kernel(fitted.inverse_squared_lengthscales, fitted.kernel_scale, fitted.noise_var)
+
+
+def free_boxes(values: Array) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lower and upper ends of boxes that hold all that no known value dominates, down to a little below the worst.
+
+    Args:
+        values: More being better, ``(n, n_obj)``.
+
+    Returns:
+        Each ``(boxes, n_obj)``; upper ends are infinite where boxes are open.
+    """
+    known = torch.from_numpy(values)
+    if values.shape[1] == 1:
+        best = known.max(dim=0, keepdim=True).values
+        return best, torch.full_like(best, torch.inf)
+    return acqf._get_non_dominated_box_bounds(known, acqf._get_reference_point(known))
 
 
 def tpe(name: str, problem: Problem, settings: SearcherSettings) -> Sampled:
@@ -203,11 +198,6 @@ def tpe(name: str, problem: Problem, settings: SearcherSettings) -> Sampled:
         n_ei_candidates=settings.options["candidates"],
     )
     return Sampled(name, problem, settings, sampler)
-
-
-def gp(name: str, problem: Problem, settings: SearcherSettings, reach: Callable[[], Array] | None) -> Sampled:
-    """The Gaussian process; ``reach`` gives its prior, None for equal length scales."""
-    return Sampled(name, problem, settings, _Process(_seed(name, settings), reach))
 
 
 def _seed(name: str, settings: SearcherSettings) -> int:
