@@ -26,7 +26,7 @@ def write(work: Path, out: Path) -> None:
     """Writes ``searchers.md`` and ``searchers.json``."""
     searches = json_lines.read(work / "searches.jsonl")
     facts = machine("numpy", "optuna", "torch", "pymoo", "cma")
-    lines = ["# Searchers at equal budget", "", *_introduction(facts)]
+    lines = ["# Searchers at equal budget", "", *_introduction(facts), *_retaken(searches)]
     for objectives in (1, 2):
         lines += _section(objectives, _by_searcher(searches, objectives))
     priors = _by_searcher(searches, 1, paired=True)
@@ -59,6 +59,20 @@ def _introduction(facts: Mapping[str, Any]) -> list[str]:
         "about large models. Seconds are those of one core's work, whatever else the machine did.",
         "",
         f"{facts['cpu']}, {facts['date']}, {versions}.",
+    ]
+
+
+def _retaken(searches: list[dict[str, Any]]) -> list[str]:
+    """A sentence on searches that were taken later than the others, if any were."""
+    again = [one for one in searches if "taken" in one]
+    if len(again) in (0, len(searches)):
+        return []
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(one["searcher"] for one in again))
+    first, last = min(one["taken"] for one in again), max(one["taken"] for one in again)
+    return [
+        f"Searches of {names} were taken again with a later version,",
+        f"from {first} to {last}; the others stand as they were: seconds of the two",
+        "are not of the same hour.",
     ]
 
 

@@ -1,6 +1,7 @@
 """Searchers at equal budget on recorded landscapes: quality, and what their proposals cost.
 
     python -m experiments.searchers.study            resumable, one process; about an hour on one idle core
+    python -m experiments.searchers.study --again gp the committed searches, but for those of gp, which are taken anew
     python -m experiments.searchers.study --page     results/searchers from what there is
 
 A search is told accuracies on items drawn anew for each seed, as few as a real one; what it returns is judged by all
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +123,15 @@ def returned(seen: Array, true: Array, spent: list[float], limit: int) -> dict[s
     }
 
 
+def begin_again(work: Path, searcher: str) -> None:
+    """Begins with the committed searches of all others, unless something has begun here."""
+    file, stale = work / "searches.jsonl", {searcher, PRIOR} if searcher == "gp" else {searcher}
+    if not file.exists():
+        for one in json.loads((RESULTS / "searchers.json").read_text(encoding="utf-8"))["searches"]:
+            if one["searcher"] not in stale:
+                json_lines.append(file, one)
+
+
 def run(work: Path) -> None:
     """Does what is missing."""
     file, tables = work / "searches.jsonl", [Table(folder) for folder in TABLES]
@@ -132,8 +144,7 @@ def run(work: Path) -> None:
             file,
             {
                 "searcher": searcher, "objectives": objectives, "budget": budget, "seed": seed, "table": table.name,
-                "paired": paired,
-                "found": found,
+                "paired": paired, "taken": datetime.now(UTC).isoformat(timespec="minutes"), "found": found,
             },
         )  # fmt: skip
         last = found[str(budget)]
@@ -148,10 +159,13 @@ def main() -> None:
     """Reads the command line, searches, writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("experiments/searchers/work"), help="for what is done")
+    parser.add_argument("--again", metavar="SEARCHER", help="takes its searches anew, and the others as committed")
     parser.add_argument("--page", action="store_true", help="write the page from what there is, and search nothing")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    if arguments.again:
+        begin_again(arguments.work, arguments.again)
     if not arguments.page:
         run(arguments.work)
     write(arguments.work, arguments.out)

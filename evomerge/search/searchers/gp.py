@@ -1,4 +1,4 @@
-"""Bayesian optimisation with a Gaussian process, from Optuna."""
+"""Bayesian optimisation with Gaussian processes, fitted by Optuna."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(problem: Problem, settings: SearcherSettings) -> Searcher:
 SEARCHER = SearcherSpec(
     name="gp",
     title="Gaussian process with expected improvement, of hypervolume for several objectives (Ament et al. 2023, "
-    "arXiv:2310.20708; Daulton et al. 2020, arXiv:2006.05078)",
+    "arXiv:2310.20708; Yang et al. 2019, arXiv:1904.12672)",
     objectives=ANY,
     constraints="native",
     handling="a process of the largest constraint gives the probability that a genome is feasible",

@@ -43,8 +43,8 @@ def log_improvement(mean: Tensor, deviation: Tensor, lower: Tensor, upper: Tenso
     """The logarithm of the expected improvement of one objective, or of the hypervolume of several.
 
     Objectives are independent, so what a value gains in a box on average is the product of what it gains along each
-    side: a closed form (for two objectives that of Emmerich et al. 2011, doi:10.1109/CEC.2011.5949880), where Optuna
-    averages over 128 samples. Logarithms tell genomes apart that promise next to nothing (Ament et al. 2023).
+    side: a closed form (Yang et al. 2019, arXiv:1904.12672), where Optuna averages over 128 samples. Logarithms tell
+    genomes apart that promise next to nothing (Ament et al. 2023, arXiv:2310.20708).
 
     Args:
         mean: Means of normal values, more being better, ``(n, n_obj)``.

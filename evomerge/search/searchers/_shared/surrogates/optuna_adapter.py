@@ -6,12 +6,11 @@ The only file that imports Optuna; searchers import it when they are made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-import torch
-from optuna._gp import acqf, gp, prior
+from optuna._gp import prior
 from optuna._gp.thread_limiting import limit_threads_in_optimization as one_thread
 from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
@@ -21,6 +20,9 @@ from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers._shared.protocol import Array, Problem
 from evomerge.search.searchers._shared.spec import SearcherSettings
 from evomerge.search.searchers._shared.surrogates.modelled import Known, Modelled
+
+if TYPE_CHECKING:
+    import torch  # which takes seconds, and the estimator needs none
 
 __all__ = ["Kernel", "Prior", "Sampled", "fit", "free_boxes", "one_thread", "tpe"]
 
@@ -160,6 +162,9 @@ def fit(X: Array, y: Array, log_prior: Prior | None, start: Kernel | None) -> Ke
         log_prior: Of its parameters; None for Optuna's.
         start: Where the fit starts; None for its own start.
     """
+    import torch
+    from optuna._gp import gp
+
     with torch.device("cpu"):  # whatever the program's own is
         fitted = gp.fit_kernel_params(
             X=X,
@@ -182,6 +187,9 @@ def free_boxes(values: Array) -> tuple[torch.Tensor, torch.Tensor]:
     Returns:
         Each ``(boxes, n_obj)``; upper ends are infinite where boxes are open.
     """
+    import torch
+    from optuna._gp import acqf
+
     known = torch.from_numpy(values)
     if values.shape[1] == 1:
         best = known.max(dim=0, keepdim=True).values
