@@ -68,11 +68,10 @@ def _retaken(searches: list[dict[str, Any]]) -> list[str]:
     if len(again) in (0, len(searches)):
         return []
     names = ", ".join(f"`{name}`" for name in dict.fromkeys(one["searcher"] for one in again))
-    first, last = min(one["taken"] for one in again), max(one["taken"] for one in again)
+    first, last = (edge(one["taken"] for one in again)[:16].replace("T", " ") for edge in (min, max))
     return [
-        f"Searches of {names} were taken again with a later version,",
-        f"from {first} to {last}; the others stand as they were: seconds of the two",
-        "are not of the same hour.",
+        f"Searches of {names} were taken again with a later version of the searcher, from {first}",
+        f"to {last} (UTC); the others stand as they were before, their seconds too.",
     ]
 
 
