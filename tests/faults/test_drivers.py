@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -18,12 +17,11 @@ from typing import Any
 import pytest
 
 from tests.faults.drivers import drive
-from tests.search.killing import process  # noqa: F401 - its server of processes is the one here too
+from tests.forks import SERVER
 from tests.search.sessions import memory
 from tests.search.test_kill import records
 
 ROOT = Path(__file__).parents[2]
-_server = multiprocessing.get_context("forkserver")
 _APART = ["unshare", "--pid", "--fork", "--kill-child"]  # where other processes cannot be seen, as on another machine
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
@@ -54,8 +52,8 @@ def competing(folder: Path, said: Any) -> None:
 
 def contest(folder: Path, drivers: int, kill_after: float | None) -> list[str]:
     """Starts drivers at once; one of them may be killed. What became of the others."""
-    said = _server.SimpleQueue()
-    crowd = [_server.Process(target=competing, args=(folder, said)) for _ in range(drivers)]
+    said = SERVER.SimpleQueue()
+    crowd = [SERVER.Process(target=competing, args=(folder, said)) for _ in range(drivers)]
     for one in crowd:
         one.start()
     if kill_after is not None:

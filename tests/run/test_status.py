@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -32,11 +31,10 @@ from evomerge.run.status.text import lines_of
 from evomerge.search import Budgets, RepeatedFailures, SearchPlan, run
 from evomerge.store import RunStore
 from evomerge.store.sweep import write_note, write_plan
+from tests.forks import SERVER
 from tests.search.analytic import Analytic, in_rounds, plan
 
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "runs_format_1"
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.run.test_status", "evomerge.search.searchers._shared.pymoo_adapter"])
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def search(folder: Path, worker: Callable[[Job], Outcome], rounds: int = 1) -> N
 
 def test_a_run_that_is_at_a_long_candidate_and_is_then_killed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    driver = _server.Process(target=search, args=(folder, Blocking()))
+    driver = SERVER.Process(target=search, args=(folder, Blocking()))
     driver.start()
     # Nothing ends any more, so what is seen now was written while the candidate runs.
     wait_for(lambda: bool(_workers(folder)) and _workers(folder)[0].job == "number 3 of batch 2 (search)")
@@ -96,7 +94,7 @@ def test_a_run_that_is_at_a_long_candidate_and_is_then_killed(tmp_path: Path) ->
 
 def test_a_run_in_rounds_says_which_one_it_is_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
-    driver = _server.Process(target=search, args=(folder, Blocking(), 3))
+    driver = SERVER.Process(target=search, args=(folder, Blocking(), 3))
     driver.start()
     wait_for(lambda: bool(_workers(folder)) and _workers(folder)[0].job == "number 3 of batch 2 (search)")
     assert main(["status", f"run={folder}", f"json={tmp_path / 'state.json'}"]) == 0
@@ -116,7 +114,7 @@ def test_who_watches_a_shared_run_sees_its_drivers_change(tmp_path: Path, capsys
     """Until the run has ended: workers that share it go on with it."""
     folder, said = tmp_path / "run", []
     write_config(folder, replace(RunConfig(), executor=ExecutorSettings("folder")))
-    driver = _server.Process(target=search, args=(folder, Blocking()))
+    driver = SERVER.Process(target=search, args=(folder, Blocking()))
     driver.start()
     watching = threading.Thread(target=main, args=(["status", f"run={folder}", "watch=0.1"],), daemon=True)
     watching.start()

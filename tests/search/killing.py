@@ -6,7 +6,6 @@ itself: what is on disk is what a kill within that write leaves. Nothing else of
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -23,13 +22,9 @@ from evomerge.search import AllocationSettings, Budgets, PromoteSettings, Search
 from evomerge.search.searchers import Observation, Proposal, Selection
 from evomerge.store import RunStore
 from evomerge.store.files import Log
+from tests.forks import SERVER
 from tests.search.analytic import Analytic, analytic, in_rounds, more_items, plan
 from tests.search.shuffled import Shuffled
-
-# A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
-# time.
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.search.killing", "evomerge.search.searchers._shared.pymoo_adapter", "cma"])
 
 CONSTRAINTS = (
     Constraint("north.acc >= base - 0.25", "north.acc", ">=", -0.25, "base"),
@@ -126,7 +121,7 @@ def process(folder: Path, name: str, evaluations: int = 26, blow: Blow | None = 
     Returns:
         Its exit code, -9 when it was killed.
     """
-    child = _server.Process(target=run_search, args=(folder, name, evaluations, blow))
+    child = SERVER.Process(target=run_search, args=(folder, name, evaluations, blow))
     child.start()
     child.join()
     return child.exitcode
