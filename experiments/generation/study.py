@@ -7,8 +7,7 @@ candidate whose answers differ would change every batch after its own.
 Run from the repository root: ``python -m experiments.generation.study``. Each search has a folder; a repeated command
 goes on where it stopped. ``--page`` writes the page again from committed figures, and searches nothing.
 
-These searches are small. The page also projects what stock lm-eval answers in a day, from seconds per candidate that
-:mod:`experiments.generation.benchmark` measured, and says that nobody has run it.
+These searches are small; :mod:`experiments.generation.long` is one of many hours.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -29,14 +27,11 @@ from evomerge.config import compose
 from evomerge.evaluation import Evaluation
 from evomerge.run import search
 from evomerge.store import RunStore
-from experiments import json_lines
 from experiments.generation.ways import words
 from experiments.machine import machine
 from experiments.smollm2.prepare import DEFAULT_WORK
 
 DRAFTS = ("off", "auto")
-DAY = 86400  # seconds
-BASELINES = 4  # base, two experts, their average
 OBJECTIVES = "generation_worked.exact_match,strict-match,generation_worked.tokens"
 
 
@@ -100,53 +95,8 @@ def compare(stores: dict[str, RunStore]) -> dict[str, Any]:
     return figures
 
 
-def projection(lines: Sequence[dict[str, Any]]) -> list[str]:
-    """A day of stock lm-eval on the worked answers, and the same candidates with drafts, by measured seconds each.
-
-    Args:
-        lines: Of the file of figures, of one number type; of its population ``search`` those of worked answers count.
-    """
-    found: dict[int, list[dict[str, Any]]] = {}
-    for line in lines:
-        if (line["task"], line["population"]) == ("worked", "search"):
-            found.setdefault(line["after"], []).append(line)
-    if not found:
-        return []
-    every, after = [line for part in found.values() for line in part], sorted(found)
-
-    def seconds_each(way: str, part: Sequence[dict[str, Any]]) -> float:
-        return fmean(line["ways"][way]["cpu"] for line in part)
-
-    stock = seconds_each("stock", every)
-    count = int(DAY / stock)
-    bounds = [0, *after[1:], count]  # candidates that fewer had answered before than the next measured number
-    parts = [
-        (upto - start, seconds_each("drafts", found[number]), number)
-        for number, start, upto in zip(after, bounds[:-1], bounds[1:], strict=True)
-    ]
-    first = BASELINES * seconds_each("none", every)
-    ours = first + sum(number * each for number, each, _ in parts)
-    sums = " + ".join(f"{number} x {each:.2f} s (measured after {known})" for number, each, known in parts)
-    return [
-        "## A day of stock lm-eval: projected, not run",
-        "",
-        f"The searches above are what was run. On {every[0]['items']} items of the same task and experts, one thread, "
-        f"{seconds_each('stock', every):.1f} processor seconds a candidate were measured of stock lm-eval over "
-        f"{len(every)} candidates ([generation](generation.md)). A day of it is {DAY} / {stock:.1f} = {count} "
-        f"candidates, merges not counted. With drafts they would take {first:.0f} s for {BASELINES} baselines + {sums} "
-        f"= {ours / 3600:.1f} hours, {DAY / ours:.1f} times as fast, if candidates after the {after[-1]}th cost what "
-        f"the {len(found[after[-1]])} did that were measured there.",
-        "",
-    ]
-
-
-def page(figures: dict[str, Any], lines: Sequence[dict[str, Any]]) -> str:
-    """The figures for people.
-
-    Args:
-        figures: Of both searches.
-        lines: Of the benchmark's file of figures, in the same number type.
-    """
+def page(figures: dict[str, Any]) -> str:
+    """The figures for people."""
     about, ways = figures["machine"], figures["ways"]
     columns = ("candidates", "baselines", "first batch", "later batches", "all")
     rows = [
@@ -168,7 +118,8 @@ def page(figures: dict[str, Any], lines: Sequence[dict[str, Any]]) -> str:
             f"Of {figures['records']['off']} and {figures['records']['auto']} records, {figures['same']} are the same.",
             "Candidates include baselines; records include what was asked on selection and test items.",
             "",
-            *projection(lines),
+            "These searches are small. [One of many hours](long.md) was run with drafts alone.",
+            "",
         ]
     )
 
@@ -190,8 +141,7 @@ def main() -> None:
         about = {"machine": machine("torch", "transformers"), "items": arguments.items, "dtype": arguments.dtype}
         arguments.out.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(about | compare(stores), indent=1) + "\n", encoding="utf-8")
-    measured = json_lines.read(arguments.out / "figures.jsonl")
-    text = page(json.loads(file.read_text()), [line for line in measured if line["dtype"] == arguments.dtype])
+    text = page(json.loads(file.read_text()))
     file.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 

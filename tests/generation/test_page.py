@@ -1,4 +1,4 @@
-"""Drafts as the generation benchmark keeps them, and its page, from figures that are known."""
+"""Drafts as the generation benchmark keeps them, and its pages, from figures that are known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from evomerge.evaluation import DRAFTS_KEPT
 from experiments import json_lines
 from experiments.generation import page
+from experiments.generation.long import spent
 from experiments.generation.population import drafts_of
-from experiments.generation.study import projection
 
 MACHINE = {
     "cpu": "a processor",
@@ -53,13 +53,9 @@ def test_the_page_tells_ratios_of_processor_seconds_and_which_aims_are_met(tmp_p
     assert "0.80 times as fast at worst (worked answers, 5-shot after 1), missed" in text
 
 
-def test_a_day_of_stock_is_projected_from_measured_seconds() -> None:
-    """3,456 s for stock are 25 candidates; those before the tenth cost what was measured after the first."""
-    parts = (line(1, 1, stock=3456.0, none=50.0, drafts=20.0), line(10, 10, stock=3456.0, none=150.0, drafts=40.0))
-    lines = [{**one, "population": "search"} for one in parts]
-    text = " ".join(projection(lines))
-    assert "86400 / 3456.0 = 25 candidates" in text
-    sums = "400 s for 4 baselines + 10 x 20.00 s (measured after 1) + 15 x 40.00 s (measured after 10)"
-    assert f"{sums} = 0.3 hours, 72.0 times as fast" in text
-    assert "not run" in text
-    assert projection([{**one, "task": "chat"} for one in lines]) == projection([line(1, 1)]) == []
+def test_seconds_of_a_search_are_those_of_all_its_starts() -> None:
+    told = [(1.0, 10.0, 15.0), (1.0, 30.0, 50.0), (2.0, 4.0, 5.0)]
+    assert spent([{"begun": begun, "wall": wall, "cpu": cpu} for begun, wall, cpu in told]) == {
+        "cpu": 55.0,
+        "wall": 34.0,
+    }
