@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from evomerge.evaluation import DRAFTS_KEPT
 from experiments import json_lines
 from experiments.generation import page
-from experiments.generation.long import spent
+from experiments.generation.long import RESULTS, spent
+from experiments.generation.long import page as long_page
 from experiments.generation.population import drafts_of
 
 MACHINE = {
@@ -59,3 +61,8 @@ def test_seconds_of_a_search_are_those_of_all_its_starts() -> None:
         "cpu": 55.0,
         "wall": 34.0,
     }
+
+
+def test_the_page_of_the_long_search_is_that_of_its_figures() -> None:
+    figures = json.loads((RESULTS / "long.json").read_text(encoding="utf-8"))
+    assert long_page(figures) == (RESULTS / "long.md").read_text(encoding="utf-8")
